@@ -1,0 +1,44 @@
+# Targets of at most five lines; what is longer lives in scripts/. ARGS passes options on: make demo ARGS=--keep
+SHELL := bash
+BIN := .venv/bin
+PYTHON_FILES := hsm_app scripts softhsm tests
+.PHONY: setup demo test check lint bench fmt clean softhsm peers lock
+
+setup:  ## softhsm2, .venv, locked dependencies; seconds when nothing changed
+	@scripts/setup
+
+demo: setup  ## five tokens, five replicas, a lost phone and an attacker
+	@scripts/demo $(ARGS)
+
+softhsm: setup  ## one development token in build/softhsm, to play with
+	@$(BIN)/python softhsm/dev_token.py build/softhsm $(ARGS)
+
+peers: setup  ## the foreign implementations that the tests talk to, from tests/peers
+	@scripts/peers
+
+test: setup peers  ## the whole suite; nothing is skipped
+	@scripts/test-deps
+	@$(BIN)/pytest -v --tb=short $(ARGS)
+
+lint: setup  ## format, ruff, mypy strict, layers and house rules
+	@$(BIN)/ruff format --check $(PYTHON_FILES)
+	@$(BIN)/ruff check $(PYTHON_FILES)
+	@$(BIN)/mypy
+	@$(BIN)/mypy scripts/bench
+	@$(BIN)/pytest tests/test_layers.py tests/test_house.py
+
+check: lint test  ## all that a change has to pass
+
+bench: setup  ## speed, memory and cost; writes build/bench.json
+	@$(BIN)/python scripts/bench $(ARGS)
+
+fmt: setup
+	@$(BIN)/ruff format $(PYTHON_FILES)
+	@$(BIN)/ruff check --fix $(PYTHON_FILES)
+
+lock: setup  ## raise and re-lock the dependencies after a change of pyproject.toml
+	@scripts/lock $(ARGS)
+
+clean:
+	rm -rf build dist .venv *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage tests/peers/node_modules
+	find hsm_app scripts softhsm tests -name __pycache__ -type d -prune -exec rm -rf {} +
