@@ -1,0 +1,78 @@
+"""`hsm-vault`: the root command, and the one place where an error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from hsm_app import __version__
+from hsm_app.errors import VaultError
+from hsm_app.process import protect
+
+# Loaded when named, so that `hsm-vault client status` needs no PKCS#11 module and starts quickly.
+GROUPS = {
+    "backup": ("hsm_app.cli.backup", "Make and restore backups as age files; show the 64-digit key."),
+    "client": ("hsm_app.cli.client", "Keep a backup key in the vault and get it back."),
+    "config": ("hsm_app.cli.config", "Check configuration files."),
+    "fleet": ("hsm_app.cli.fleet", "Make a fleet of tokens and look at it."),
+    "relay": ("hsm_app.cli.relay", "Run the relay, the public front door."),
+    "replica": ("hsm_app.cli.replica", "Run a replica, the HSM application of one token."),
+    "tenant": ("hsm_app.cli.tenant", "Make tenant keys and account tokens, for development."),
+    "token": ("hsm_app.cli.token", "Look at a PKCS#11 token and what it can do."),
+}
+
+
+class LazyGroups(click.Group):
+    """A group whose subcommands live in modules of their own."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(GROUPS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in GROUPS:
+            return None
+        module = importlib.import_module(GROUPS[cmd_name][0])
+        command = getattr(module, cmd_name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{cmd_name} is no command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, GROUPS[name][1]) for name in sorted(GROUPS)])
+
+
+@click.command(cls=LazyGroups, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="hsm-vault")
+def cli() -> None:
+    """Keep the key of an end-to-end encrypted backup in a fleet of HSMs, behind a recovery code and ten guesses.
+
+    Exit codes: 0 done, 2 wrong usage, 3 configuration, 4 protocol, 6 token, 7 no majority, 8 store, 9 backup file,
+    20 and up refused by policy (21 wrong code, 22 destroyed, 23 no record, 24 retry later, 25 account token, 26 stale,
+    27 owner's signature needed, 28 tenant's limit, 29 attempt id reused).
+    """
+
+
+def main() -> None:
+    """Run the command line; every error of this project ends as one message and its exit code."""
+    protect()
+    try:
+        code = cli.main(standalone_mode=False)
+    except VaultError as error:
+        click.echo(f"hsm-vault: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("hsm-vault: stopped", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Sockets of the programs: framed connections with limits, time-outs and back-pressure over TCP or a Unix socket."""

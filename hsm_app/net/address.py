@@ -1,0 +1,57 @@
+"""Addresses: `host:port`, `[v6]:port` or `unix:/path`, and how to listen on and dial them."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hsm_app.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A TCP address (`host`, `port`), or a Unix socket when `path` is set."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """Read an address. ConfigError when it is none."""
+    if text.startswith("unix:") and len(text) > len("unix:"):
+        return Address(path=text.removeprefix("unix:"))
+    host, colon, port = text.rpartition(":")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not colon or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ConfigError(f"{text!r} is not an address", "Write host:port, [v6]:port or unix:/path")
+    return Address(host=host, port=int(port))
+
+
+async def listen(address: Address, factory: Callable[[], asyncio.BaseProtocol]) -> asyncio.Server:
+    """Listen on `address`. ConfigError names the address when it is taken or not ours."""
+    loop = asyncio.get_running_loop()
+    try:
+        if address.path:
+            return await loop.create_unix_server(factory, address.path)
+        return await loop.create_server(factory, address.host, address.port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigError(f"{address} is in use", "Stop the other program or choose another address") from error
+        raise ConfigError(f"cannot listen on {address}: {error.strerror}", "Check the address and its rights") from error
+
+
+async def dial(address: Address, factory: Callable[[], asyncio.BaseProtocol]) -> None:
+    """Connect a protocol made by `factory`. OSError when nobody answers: the caller decides what that means."""
+    loop = asyncio.get_running_loop()
+    if address.path:
+        await loop.create_unix_connection(factory, address.path)
+    else:
+        await loop.create_connection(factory, address.host, address.port)

@@ -1,0 +1,85 @@
+"""Where the files of a fleet made by `fleet create` lie, and how they are written.
+
+| file | holds | if it leaks | if it is lost |
+|---|---|---|---|
+| `manifest.json` | the fleet's public keys and policy | public | clients and replicas hold copies |
+| `fleet-keys.bin` | fleet keys, wrapped under `fleet-root` | useless without a token of the fleet | copy it from another replica |
+| `replica-N/pin` | the user PIN of token N | its holder and the token's host can use the keys uncounted | the token is lost |
+| `replica-N/tokens/` | SoftHSM's stand-in for the inside of a token | as the PIN, once that is guessed | the token is lost |
+| `replica-N/store.sqlite` | sealed records and votes | sealed; shows how many records there are | the fleet goes on without this replica |
+| `tenant/` | a development tenant's signing key | its holder can name any account | make a new one and a new manifest |
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from hsm_app.errors import ConfigError
+
+SOFTHSM2_CONF = """\
+directories.tokendir = {tokens}
+objectstore.backend = file
+objectstore.umask = 0077
+log.level = ERROR
+slots.removable = false
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaFiles:
+    """The files of one replica below the fleet's directory."""
+
+    root: Path
+    number: int
+
+    @property
+    def directory(self) -> Path:
+        return self.root / f"replica-{self.number}"
+
+    @property
+    def softhsm2_conf(self) -> Path:
+        return self.directory / "softhsm2.conf"
+
+    @property
+    def pin(self) -> Path:
+        return self.directory / "pin"
+
+    @property
+    def settings(self) -> Path:
+        return self.directory / "replica.toml"
+
+    @property
+    def store(self) -> Path:
+        return self.directory / "store.sqlite"
+
+
+def make_directory(path: Path) -> None:
+    """Create a directory that only its owner can enter. ConfigError when it exists and holds something."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        occupied = any(path.iterdir())
+    except OSError as error:
+        raise ConfigError(f"cannot create {path}: {error.strerror}", "Choose a directory you may write to") from error
+    if occupied:
+        raise ConfigError(f"{path} is not empty", "Choose a new directory; an existing fleet is never overwritten")
+
+
+def write_new(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write a file that must not exist yet, durably. ConfigError when it cannot be written."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}", "Check free space and rights, then start anew") from error
+
+
+def prepare_softhsm(files: ReplicaFiles) -> None:
+    """Give one replica a SoftHSM of its own: configuration and token directory that no other replica uses."""
+    tokens = files.directory / "tokens"
+    tokens.mkdir(mode=0o700, parents=True)
+    write_new(files.softhsm2_conf, SOFTHSM2_CONF.format(tokens=tokens).encode())
