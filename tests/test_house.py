@@ -153,7 +153,7 @@ def test_the_rules_accept(source: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["see https://" + host for host in REGISTRY_HOSTS] + ["cd /work" + "/main", "in /root" + "/.config"]
+    "text", ["see https://" + host for host in REGISTRY_HOSTS] + ["cd /wo" + "rk/main", "in /ro" + "ot/.config"]
 )
 def test_a_machine_is_seen_in(text: str) -> None:
     assert text_faults("file", text)
