@@ -65,6 +65,7 @@ class FrameConnection(asyncio.Protocol):
             frames = self._decoder.feed(data)
             for frame in frames:
                 self._on_frame(self, frame)
+            self._decoder.check()
         except ProtocolError as error:
             self.close(error.what)
             return
