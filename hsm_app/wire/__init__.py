@@ -1,1 +1,1 @@
-"""The bytes between client, relay and replicas: frames, envelopes, sealed sessions, messages and replica links. Pure."""
+"""The bytes between client, relay and replicas: frames, envelopes, sessions, messages and replica links. Pure."""
