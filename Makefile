@@ -7,11 +7,11 @@ PYTHON_FILES := hsm_app scripts softhsm tests
 setup:  ## softhsm2, .venv, locked dependencies; seconds when nothing changed
 	@scripts/setup
 
-demo: setup  ## five tokens, five replicas, a lost phone and an attacker
+demo:  ## five tokens, five replicas, a lost phone and an attacker; sets up what is missing
 	@scripts/demo $(ARGS)
 
 softhsm: setup  ## one development token in build/softhsm, to play with
-	@$(BIN)/python softhsm/dev_token.py build/softhsm $(ARGS)
+	@$(BIN)/python softhsm/dev_token.py --module "$$(scripts/softhsm-module)" build/softhsm $(ARGS)
 
 peers: setup  ## the foreign implementations that the tests talk to, from tests/peers
 	@scripts/peers
@@ -24,13 +24,13 @@ lint: setup  ## format, ruff, mypy strict, layers and house rules
 	@$(BIN)/ruff format --check $(PYTHON_FILES)
 	@$(BIN)/ruff check $(PYTHON_FILES)
 	@$(BIN)/mypy
-	@$(BIN)/mypy scripts/bench
+	@$(BIN)/mypy scripts/bench scripts/demo.py softhsm
 	@$(BIN)/pytest tests/test_layers.py tests/test_house.py
 
 check: lint test  ## all that a change has to pass
 
 bench: setup  ## speed, memory and cost; writes build/bench.json
-	@$(BIN)/python scripts/bench $(ARGS)
+	@$(BIN)/python scripts/bench --module "$$(scripts/softhsm-module)" $(ARGS)
 
 fmt: setup
 	@$(BIN)/ruff format $(PYTHON_FILES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +86,10 @@ def lock_faults(text: str) -> list[str]:
     )
 
 
+def package_name(requirement: str) -> str:
+    return re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
+
+
 def makefile_faults(text: str) -> list[str]:
     rules = re.findall(r"^([a-z]\w*):[^\n=]*\n((?:\t.*\n)*)", text, re.MULTILINE)
     return [name for name, recipe in rules if recipe.count("\n") > TARGET_LINES] + (
@@ -117,6 +122,15 @@ def test_tracked_files_name_no_registry_and_no_machine() -> None:
 @pytest.mark.parametrize("name", LOCKS)
 def test_every_dependency_is_locked_by_hash(name: str) -> None:
     assert lock_faults((ROOT / name).read_text()) == []
+
+
+def test_the_locks_hold_what_the_project_names() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    runtime = {package_name(one) for one in project["dependencies"]}
+    dev = {package_name(one) for one in project["optional-dependencies"]["dev"]}
+    locked = [{package_name(line) for line in (ROOT / lock).read_text().splitlines() if "==" in line} for lock in LOCKS]
+    assert runtime <= locked[0], "run `make lock`"
+    assert runtime | dev <= locked[1], "run `make lock`"
 
 
 def test_make_targets_are_short() -> None:
