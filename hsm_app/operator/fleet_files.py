@@ -1,0 +1,166 @@
+"""Turn a genesis into files: the manifest, and a ready configuration for each replica, the relay and clients.
+
+Every path written is absolute and every address is loopback: the result runs on one machine, for development.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hsm_app.fleet.manifest import (
+    Argon2Costs,
+    Assurance,
+    AssuranceLevel,
+    AttemptPolicy,
+    Custody,
+    Fleet,
+    FleetState,
+    Group,
+    TenantKeys,
+)
+from hsm_app.fleet.manifest_encoding import encode_manifest
+from hsm_app.fleet.manifest_json import parse_manifest
+from hsm_app.model import FleetId
+from hsm_app.operator.genesis import Genesis
+from hsm_app.operator.layout import ReplicaFiles, write_new
+
+DAY = 86_400
+NAMESPACE = "hsm-vault.development"
+# Self-asserted: SoftHSM has no attestation root, nobody but the operator says what runs, and nothing anchors the
+# stores in this version, so that axis claims nothing at all.
+DEVELOPMENT = Assurance(
+    key_custody=AssuranceLevel.SELF_ASSERTED,
+    code_enforcement=AssuranceLevel.SELF_ASSERTED,
+    anchor_freshness=AssuranceLevel.NONE,
+)
+
+REPLICA = """\
+# Replica {number} of fleet {fleet}. Check it with: hsm-vault config check --kind replica {path}
+fleet = "{fleet}"
+replica = {number}
+manifest = "{root}/manifest.json"
+fleet_keys = "{root}/fleet-keys.bin"
+store = "{store}"
+
+[token]
+module = "{module}"
+label = "{fleet}-{number}"
+softhsm2_conf = "{conf}"
+pin_file = "{pin}"
+
+[listen]
+clients = "127.0.0.1:{client_port}"
+peers = "127.0.0.1:{peer_port}"
+
+[peers]
+{peers}
+"""
+
+RELAY = """\
+# The relay of fleet {fleet}: untrusted, holds no key. Check it with: hsm-vault config check --kind relay {path}
+listen = "127.0.0.1:{relay_port}"
+groups = [[{replicas}]]
+"""
+
+CLIENT = """\
+# What an app ships for fleet {fleet}. @ACCOUNT@, @RECORD@ and @HOME@ stand for what each device fills in.
+relay = "127.0.0.1:{relay_port}"
+manifest = "{root}/manifest.json"
+manifest_sha256 = "{digest}"
+fleet = "{fleet}"
+tenant = "{tenant}"
+account = "@ACCOUNT@"
+record = "@RECORD@"
+token_file = "@HOME@/account-token"
+state_directory = "@HOME@/state"
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetPlan:
+    """What the operator decides before anything is made. `ports`: one for the relay, then two for each replica."""
+
+    root: Path
+    fleet: FleetId
+    module: Path
+    sealed: bool
+    ports: Sequence[int]
+    days: int
+    argon2: Argon2Costs
+    attempts: AttemptPolicy
+    tenant: TenantKeys
+
+
+def write_fleet_files(plan: FleetPlan, genesis: Genesis, now: int) -> bytes:
+    """Write everything a development fleet needs to start; return the SHA-256 of its manifest."""
+    raw = _manifest(plan, genesis, now)
+    digest = parse_manifest(raw).digest
+    write_new(plan.root / "manifest.json", raw)
+    write_new(plan.root / "fleet-keys.bin", genesis.fleet_keys.to_bytes())
+    numbers = [replica.replica for replica in genesis.replicas]
+    for number in numbers:
+        _write_replica(plan, number, numbers)
+    addresses = ", ".join(f'"127.0.0.1:{_client_port(plan, number)}"' for number in numbers)
+    relay = plan.root / "relay.toml"
+    values = {"fleet": plan.fleet, "root": plan.root, "relay_port": plan.ports[0], "path": relay}
+    write_new(relay, RELAY.format(replicas=addresses, **values).encode())
+    client = CLIENT.format(digest=digest.hex(), tenant=plan.tenant.tenant, **values)
+    write_new(plan.root / "client.toml", client.encode())
+    return digest
+
+
+def _manifest(plan: FleetPlan, genesis: Genesis, now: int) -> bytes:
+    commitments = genesis.commitments
+    fleet = Fleet(
+        fleet=plan.fleet,
+        state=FleetState.ACTIVE,
+        custody=Custody.SEALED if plan.sealed else Custody.MAINTAINED,
+        kem_public=commitments.kem_public,
+        opaque_public=commitments.opaque_public,
+        seal_check=commitments.seal_check,
+        id_check=commitments.id_check,
+        groups=(Group(group=0, replicas=genesis.replicas),),
+        tenants=(plan.tenant,),
+        argon2=plan.argon2,
+        attempts=plan.attempts,
+        evidence_sha256=None,
+        assurance=DEVELOPMENT,
+    )
+    return encode_manifest(
+        namespace=NAMESPACE,
+        epoch=1,
+        previous_sha256=None,
+        issued_at=now,
+        not_before=now,
+        not_after=now + plan.days * DAY,
+        fleets=(fleet,),
+    )
+
+
+def _write_replica(plan: FleetPlan, number: int, numbers: Sequence[int]) -> None:
+    files = ReplicaFiles(root=plan.root, number=number)
+    peers = "\n".join(f'{other} = "127.0.0.1:{_peer_port(plan, other)}"' for other in numbers if other != number)
+    text = REPLICA.format(
+        number=number,
+        fleet=plan.fleet,
+        path=files.settings,
+        root=plan.root,
+        store=files.store,
+        module=plan.module,
+        conf=files.softhsm2_conf,
+        pin=files.pin,
+        client_port=_client_port(plan, number),
+        peer_port=_peer_port(plan, number),
+        peers=peers,
+    )
+    write_new(files.settings, text.encode())
+
+
+def _client_port(plan: FleetPlan, number: int) -> int:
+    return plan.ports[2 * number - 1]
+
+
+def _peer_port(plan: FleetPlan, number: int) -> int:
+    return plan.ports[2 * number]
