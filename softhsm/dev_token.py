@@ -47,9 +47,8 @@ def main() -> None:
             sys.exit(f"{parser.prog}: {error}")
     print(f"Token {LABEL!r} of {arguments.module}")
     print(f"  export SOFTHSM2_CONF={directory / 'softhsm2.conf'}")
-    print(
-        f"  {Path(sys.executable).parent / 'hsm-vault'} token probe --module {arguments.module} --token {LABEL} --pin-file {directory / 'pin'}"
-    )
+    command = f"{Path(sys.executable).parent / 'hsm-vault'} token probe --module {arguments.module} --token {LABEL}"
+    print(f"  {command} --pin-file {directory / 'pin'}")
 
 
 if __name__ == "__main__":
