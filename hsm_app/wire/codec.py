@@ -139,7 +139,7 @@ class Layout(Generic[T]):
     """The fields of one kind of message, in their order. `tag` is a fixed first item: a version or a domain."""
 
     def __init__(self, made: type[T], *fields: Field, tag: str | int | None = None) -> None:
-        self._made = made
+        self.made = made
         self._fields: Sequence[Field] = fields
         self._tag = [] if tag is None else [tag]
         count = len(fields) + len(self._tag)
@@ -158,7 +158,7 @@ class Layout(Generic[T]):
         items = unpack_value(data)
         message = self.from_items(items)
         if msgpack.packb(items) != data:
-            raise ProtocolError(f"a {self._made.__name__} is not in its shortest encoding")
+            raise ProtocolError(f"a {self.made.__name__} is not in its shortest encoding")
         return message
 
     def to_items(self, message: T) -> list[object]:
@@ -167,12 +167,12 @@ class Layout(Generic[T]):
     def from_items(self, items: object) -> T:
         """Check an array's items and build the message."""
         if type(items) is not list or len(items) != len(self._fields) + len(self._tag):
-            raise ProtocolError(f"a {self._made.__name__} has another number of fields")
+            raise ProtocolError(f"a {self.made.__name__} has another number of fields")
         start = len(self._tag)
         if start and (type(items[0]) is not type(self._tag[0]) or items[0] != self._tag[0]):
-            raise ProtocolError(f"a {self._made.__name__} has another version than {self._tag[0]}")
+            raise ProtocolError(f"a {self.made.__name__} has another version than {self._tag[0]}")
         values = {field.name: field.decode(item) for field, item in zip(self._fields, items[start:], strict=True)}
-        return self._made(**values)
+        return self.made(**values)
 
 
 def _no_extension(code: int, _data: bytes) -> NoReturn:
