@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, Generic, NoReturn, TypeVar
 
 import msgpack
@@ -89,7 +90,12 @@ def number(name: str, most: int = U64, *, least: int = 0) -> Field:
         return value
 
     size = 1 if most <= 127 else 2 if most <= 0xFF else 3 if most <= U16 else 5 if most <= U32 else 9
-    return Field(name=name, largest=size, decode=decode)
+    return Field(name=name, largest=size, decode=decode, encode=_code_of)
+
+
+def _code_of(value: object) -> object:
+    """Let an enum stand for its number when it is sent; nothing else is converted."""
+    return int(value) if isinstance(value, IntEnum) else value
 
 
 def flag(name: str) -> Field:
