@@ -47,6 +47,10 @@ class Relay:
             for upstream in group:
                 upstream.start()
 
+    async def failure(self) -> None:
+        """Wait for ever: a relay holds nothing that could go wrong for good."""
+        await asyncio.Event().wait()
+
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()

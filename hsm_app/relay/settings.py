@@ -1,0 +1,54 @@
+"""The relay's configuration file (TOML)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from hsm_app.errors import ConfigError
+from hsm_app.net.address import Address, parse_address
+from hsm_app.relay.limits import SourceLimits
+from hsm_app.relay.server import RelayOptions
+from hsm_app.settings import Between, Parsed, Seconds, read_settings
+
+TcpOrUnix = Annotated[Address, Parsed(parse_address)]
+Milliseconds = Annotated[int, Between(1, 600_000)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelaySettings:
+    """`groups[g]` lists the addresses of group g's replicas in the manifest's order: the order decides who is preferred.
+
+    `slow_after_ms` is how long a silent replica holds a request before the next one is asked as well.
+    """
+
+    listen: TcpOrUnix
+    groups: tuple[tuple[TcpOrUnix, ...], ...]
+    requests_per_second: Annotated[int, Between(1, 1_000_000)] = 50
+    burst: Annotated[int, Between(1, 1_000_000)] = 200
+    connections_per_source: Annotated[int, Between(1, 100_000)] = 64
+    idle_seconds: Seconds = 120
+    slow_after_ms: Milliseconds = 1500
+    give_up_after_ms: Milliseconds = 15_000
+    in_flight: Annotated[int, Between(1, 1_000_000)] = 4096
+
+
+def read_relay_options(path: Path) -> RelayOptions:
+    """Read a relay's file. ConfigError names what is wrong with it."""
+    settings = read_settings(path, RelaySettings)
+    if not settings.groups or not all(settings.groups):
+        raise ConfigError(f"{path}: groups is empty", "List the replicas of each group, in the manifest's order")
+    return RelayOptions(
+        listen=settings.listen,
+        groups=settings.groups,
+        limits=SourceLimits(
+            requests_per_second=settings.requests_per_second,
+            burst=settings.burst,
+            connections=settings.connections_per_source,
+        ),
+        idle_seconds=settings.idle_seconds,
+        slow_after=settings.slow_after_ms / 1000,
+        give_up_after=settings.give_up_after_ms / 1000,
+        in_flight=settings.in_flight,
+    )
