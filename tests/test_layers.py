@@ -120,12 +120,10 @@ def wrong_arrow(arrow: Import) -> str | None:
 
 
 def impure_calls(module: str, tree: ast.Module) -> Iterator[str]:
-    if room(module) not in PURE:
-        return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            if getattr(node.func, "id", "") in BUILTINS or getattr(node.func, "attr", "") in METHODS:
-                yield f"{module}:{node.lineno}: the pure core may not call {ast.unparse(node.func)}()"
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)] if room(module) in PURE else []
+    for call in calls:
+        if getattr(call.func, "id", "") in BUILTINS or getattr(call.func, "attr", "") in METHODS:
+            yield f"{module}:{call.lineno}: the pure core may not call {ast.unparse(call.func)}()"
 
 
 def violations(module: str, source: str, *, package: bool = False) -> list[str]:
