@@ -1,0 +1,147 @@
+"""What a client is set up with: its TOML file, and what becomes of it.
+
+| key | is |
+|---|---|
+| `relay` | where the relay listens: `host:port`, `[v6]:port` or `unix:/path` |
+| `manifest`, `manifest_sha256` | the fleet manifest's file, and the digest that pins it (64 hexadecimal digits) |
+| `fleet` | the fleet's id in the manifest |
+| `tenant`, `account`, `record` | whose record it is; `record` is `backup` when left out |
+| `token_file` | where the host application keeps the current account token (a JWT); read for every operation |
+| `state_directory` | where this device keeps its keys; made when it is missing |
+| `patience_seconds` | how long one operation may go on retrying; 20 when left out |
+
+The manifest says which keys, costs and replicas to trust, so the file is worth nothing without the pinned digest: a
+manifest with another one is refused, whoever put it there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from hsm_app.errors import ConfigError
+from hsm_app.fleet.account import ACCOUNT_LIMIT, TOKEN_LIMIT
+from hsm_app.fleet.manifest import Fleet, FleetState, Manifest, check_window
+from hsm_app.fleet.manifest_json import parse_manifest
+from hsm_app.model import Subject
+from hsm_app.net.address import Address, parse_address
+from hsm_app.settings import ExistingFile, Parsed, Seconds, read_settings, sha256_digest
+from hsm_app.wire.message_codec import NAME_LIMIT
+
+TENANT_LIMIT = 64  # UTF-8 bytes
+PATIENCE = 20.0  # seconds
+
+
+def _name(limit: int) -> Parsed:
+    def parse(text: str) -> str:
+        if len(text.encode()) > limit or not text.isprintable():
+            raise ConfigError(f"this is no name of at most {limit} bytes", "Use the name that the service gave you")
+        return text
+
+    return Parsed(parse)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientSettings:
+    """The client's TOML file."""
+
+    relay: Annotated[Address, Parsed(parse_address)]
+    manifest: ExistingFile
+    manifest_sha256: Annotated[bytes, Parsed(sha256_digest)]
+    fleet: str
+    tenant: Annotated[str, _name(TENANT_LIMIT)]
+    account: Annotated[str, _name(ACCOUNT_LIMIT)]
+    record: Annotated[str, _name(NAME_LIMIT)] = "backup"
+    token_file: Path
+    state_directory: Path
+    patience_seconds: Seconds = int(PATIENCE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VaultConfig:
+    """What `AsyncVault` works with. `account_token` is called for every operation, since tokens live ten minutes."""
+
+    relay: Address
+    manifest: Manifest
+    fleet: Fleet
+    subject: Subject
+    account_token: Callable[[], str] = field(repr=False)
+    patience: float = PATIENCE  # seconds
+
+
+def read_client_settings(path: Path) -> ClientSettings:
+    """Read the client's file. ConfigError names what is wrong with it."""
+    return read_settings(path, ClientSettings)
+
+
+def vault_config(settings: ClientSettings) -> VaultConfig:
+    """Read the pinned manifest and find the fleet. ConfigError when it is another one, expired or lacks the fleet."""
+    manifest = read_pinned_manifest(settings.manifest, settings.manifest_sha256)
+    check_window(manifest, int(time.time()))
+    fleet = manifest.fleet(settings.fleet)
+    check_fleet(fleet, settings.tenant)
+    return VaultConfig(
+        relay=settings.relay,
+        manifest=manifest,
+        fleet=fleet,
+        subject=Subject(tenant=settings.tenant, account=settings.account, name=settings.record),
+        account_token=lambda: read_account_token(settings.token_file),
+        patience=settings.patience_seconds,
+    )
+
+
+def read_pinned_manifest(path: Path, digest: bytes) -> Manifest:
+    """Return the manifest at `path` if its SHA-256 is `digest`; nothing else of it is looked at before."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"manifest: cannot read {path}: {error.strerror}", "Check the path and its rights") from error
+    found = hashlib.sha256(raw).hexdigest()
+    if found != digest.hex():
+        raise ConfigError(
+            f"manifest: {path} has SHA-256 {found}, and manifest_sha256 pins {digest.hex()}",
+            "Get the pinned manifest; change the pin only if somebody you trust gave you the new digest",
+        )
+    return parse_manifest(raw)
+
+
+def check_fleet(fleet: Fleet, tenant: str) -> None:
+    """Raise ConfigError when the fleet is revoked or does not serve the tenant."""
+    if fleet.state is FleetState.REVOKED:
+        raise ConfigError(f"the fleet {fleet.fleet} is revoked", "Get a manifest with the fleet that took its place")
+    if tenant not in {keys.tenant for keys in fleet.tenants}:
+        raise ConfigError(f"the fleet {fleet.fleet} knows no tenant {tenant!r}", "Check tenant, fleet and manifest")
+
+
+def read_account_token(path: Path) -> str:
+    """Return the account token in the file at `path`. ConfigError when there is none."""
+    try:
+        raw = path.read_bytes()[: TOKEN_LIMIT + 2].strip()
+    except OSError as error:
+        raise ConfigError(
+            f"token_file: cannot read {path}: {error.strerror}", "Have the service of the account write a token there"
+        ) from error
+    if not 0 < len(raw) <= TOKEN_LIMIT or not raw.isascii() or b"\n" in raw:
+        raise ConfigError(
+            f"token_file: {path} holds no account token", "Have the service of the account write a new one"
+        )
+    return raw.decode()
+
+
+def check(path: Path) -> tuple[str, ...]:
+    """Check everything that the file at `path` names; return what it says, a line each. ConfigError for a fault."""
+    settings = read_client_settings(path)
+    config = vault_config(settings)
+    config.account_token()
+    subject, fleet = config.subject, config.fleet
+    return (
+        f"relay     {config.relay}",
+        f"fleet     {fleet.fleet}, {fleet.state.value}, manifest epoch {config.manifest.epoch}",
+        f"record    {subject.name} of account {subject.account} with {subject.tenant}",
+        f"token     {settings.token_file}",
+        f"state     {settings.state_directory}",
+    )

@@ -1,0 +1,112 @@
+"""The client's file, the pinned manifest and the account token: what each fault is answered with."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from hsm_app.client import config
+from hsm_app.client.config import check, read_client_settings, vault_config
+from hsm_app.errors import ConfigError
+from hsm_app.model import Subject
+from hsm_app.net.address import Address
+from tests.fleet.example import NOW, example_bytes
+
+MANIFEST = example_bytes()
+GOOD = f"""
+relay = "127.0.0.1:7700"
+manifest = "manifest.json"
+manifest_sha256 = "{hashlib.sha256(MANIFEST).hexdigest()}"
+fleet = "fleet-1"
+tenant = "tenant-1"
+account = "anna@example.org"
+token_file = "token"
+state_directory = "state"
+"""
+
+
+@pytest.fixture(autouse=True)
+def _today(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config.time, "time", lambda: float(NOW))
+
+
+def write(home: Path, text: str = GOOD) -> Path:
+    (home / "manifest.json").write_bytes(MANIFEST)
+    (home / "token").write_text("header.claims.signature\n")
+    path = home / "client.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_good_file_is_all_that_a_client_needs(tmp_path: Path) -> None:
+    made = vault_config(read_client_settings(write(tmp_path)))
+    assert made.relay == Address(host="127.0.0.1", port=7700)
+    assert made.fleet.fleet == "fleet-1"
+    assert made.subject == Subject(tenant="tenant-1", account="anna@example.org", name="backup")
+    assert made.account_token() == "header.claims.signature"
+
+
+def test_the_token_is_read_anew_each_time(tmp_path: Path) -> None:
+    made = vault_config(read_client_settings(write(tmp_path)))
+    (tmp_path / "token").write_text("newer.claims.signature")
+    assert made.account_token() == "newer.claims.signature"
+
+
+def test_check_says_what_was_found(tmp_path: Path) -> None:
+    said = "\n".join(check(write(tmp_path)))
+    for text in ("127.0.0.1:7700", "fleet-1, active", "anna@example.org with tenant-1"):
+        assert text in said
+    assert "header.claims" not in said
+
+
+FAULTS = {
+    "another digest": (hashlib.sha256(MANIFEST).hexdigest(), "00" * 32, "manifest_sha256 pins 0000"),
+    "a digest that is none": (hashlib.sha256(MANIFEST).hexdigest(), "00", "manifest_sha256: this is no SHA-256"),
+    "a manifest that is missing": ('"manifest.json"', '"no.json"', "manifest names no file"),
+    "a fleet that is not listed": ('"fleet-1"', '"fleet-2"', "lists no fleet 'fleet-2'"),
+    "a tenant that the fleet does not know": ('"tenant-1"', '"tenant-9"', "knows no tenant 'tenant-9'"),
+    "a tenant with a name that is too long": ('"tenant-1"', f'"{"t" * 65}"', "tenant: this is no name"),
+    "an account with a line break": ("anna@example.org", "anna\\nbob", "account: this is no name"),
+    "no token file": ('"token"', '"no-token"', "token_file: cannot read"),
+    "a relay without a port": ("127.0.0.1:7700", "127.0.0.1", "relay: '127.0.0.1' is not an address"),
+    "a misspelt key": ("account =", "acount =", "acount is an unknown key"),
+    "a missing key": ('relay = "127.0.0.1:7700"', "", "relay is missing"),
+    "patience without end": ('relay = "', 'patience_seconds = 0\nrelay = "', "patience_seconds is 0, not 1 to"),
+}
+
+
+@pytest.mark.parametrize(("right", "wrong", "said"), FAULTS.values(), ids=FAULTS.keys())
+def test_a_fault_is_named(tmp_path: Path, right: str, wrong: str, said: str) -> None:
+    assert right in GOOD
+    with pytest.raises(ConfigError) as caught:
+        check(write(tmp_path, GOOD.replace(right, wrong, 1)))
+    assert said in str(caught.value)
+    assert caught.value.todo
+
+
+WINDOW = {"before its window": (-1, "not valid yet"), "after its window": (86_400, "has expired")}
+
+
+@pytest.mark.parametrize(("shift", "said"), WINDOW.values(), ids=WINDOW.keys())
+def test_a_manifest_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shift: int, said: str) -> None:
+    monkeypatch.setattr(config.time, "time", lambda: float(NOW + shift))
+    with pytest.raises(ConfigError, match=said):
+        check(write(tmp_path))
+
+
+TOKENS = {
+    "empty": b"",
+    "too long": b"x" * 3000,
+    "two lines": b"a.b.c\nd.e.f",
+    "not text": b"\xff\xfe",
+}
+
+
+@pytest.mark.parametrize("token", TOKENS.values(), ids=TOKENS.keys())
+def test_a_token_file_is_refused_that_is(tmp_path: Path, token: bytes) -> None:
+    path = write(tmp_path)
+    (tmp_path / "token").write_bytes(token)
+    with pytest.raises(ConfigError, match="holds no account token"):
+        check(path)
