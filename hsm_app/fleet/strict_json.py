@@ -19,19 +19,11 @@ TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
 TIMESTAMP_FORMAT = "%Y-%m-%dT%H:%M:%SZ"  # RFC 3339 with whole seconds and Z only: one way to write an instant
 
 
-class StrictJsonError(ValueError):
-    """Raised inside the parser's hooks; `load_document` turns it into a ConfigError."""
-
-
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise StrictJsonError("a member name occurs twice")
+        raise ValueError("a member name occurs twice")  # `load_document` turns it into a ConfigError
     return members
-
-
-def _no_float(text: str) -> NoReturn:
-    raise StrictJsonError(f"{text[:20]} is not a whole number")
 
 
 def load_document(raw: bytes, what: str, limit: int) -> Node:
@@ -39,13 +31,11 @@ def load_document(raw: bytes, what: str, limit: int) -> Node:
     if len(raw) > limit:
         raise ConfigError(f"{what} has {len(raw)} bytes, more than {limit}", "Check that it is the right file")
     try:
-        # Duplicate names, floats and constants raise in the hooks; RecursionError is deep nesting.
-        value = json.loads(
-            raw.decode("utf-8"), object_pairs_hook=_object, parse_float=_no_float, parse_constant=_no_float
-        )
+        # Floats and NaN get through here and are refused where they stand, since no reader takes them.
+        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_object)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{what} is not UTF-8 text", "Check that it is the right file") from error
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # RecursionError: nested too deeply
         raise ConfigError(f"{what} is not strict JSON: {error}", "Get it again from where it was published") from error
     return Node(value, what)
 

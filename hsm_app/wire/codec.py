@@ -181,10 +181,6 @@ class Layout(Generic[T]):
         return self.made(**values)
 
 
-def _no_extension(code: int, _data: bytes) -> NoReturn:
-    raise ValueError(f"extension type {code}")
-
-
 def unpack_value(data: bytes) -> object:
     """Decode one msgpack value of plain types. ProtocolError for anything else."""
     try:
@@ -196,7 +192,6 @@ def unpack_value(data: bytes) -> object:
             max_array_len=MAX_ITEMS,
             max_map_len=0,
             max_ext_len=0,
-            ext_hook=_no_extension,
         )
     except (ValueError, TypeError, msgpack.UnpackException):
         # The library's exceptions hold the data, which may be secret, so none is chained.

@@ -36,8 +36,7 @@ def _labeled_expand(suite: bytes, prk: bytes, label: bytes, info: bytes, length:
 def check_enc(enc: bytes) -> None:
     """Raise ProtocolError unless `enc` is an uncompressed point on P-256 (section 7.1.4)."""
     try:
-        if enc[:1] != b"\x04":
-            raise ValueError
+        # At 65 bytes this takes the uncompressed form only, and checks that the point is on the curve.
         ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), enc)
     except ValueError:
         raise ProtocolError("an encapsulated key is no point on P-256") from None

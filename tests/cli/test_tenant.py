@@ -109,7 +109,7 @@ def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "key.pem"
     run("keygen", "--out", path)
     before = path.read_bytes()
-    with pytest.raises(ConfigError, match="exists"):
+    with pytest.raises(ConfigError, match="a key is never overwritten"):
         run("keygen", "--out", path)
     assert path.read_bytes() == before
 

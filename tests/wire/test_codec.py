@@ -63,6 +63,7 @@ REFUSED = {
     "a negative number": _with(3, -1),
     "a number for a boolean": _with(4, 1),
     "nil for a boolean": _with(4, None),
+    "a boolean for a number that may be 1": _with(5, True),
     "text for an optional number": _with(5, "1"),
     "nil for an array": _with(6, None),
     "a long array": _with(6, [1, 2, 3, 4]),
