@@ -33,6 +33,7 @@ ACCOUNT_LIMIT = 128  # UTF-8 bytes of `sub`
 LIFETIME = 600  # seconds from iat to exp
 LEEWAY = 30  # seconds by which a tenant's clock may be ahead of ours
 HEADERS = frozenset({"alg", "kid", "typ"})  # no other is understood, and `crit`, `jwk` or `jku` least of all
+_JWS = jwt.PyJWS(algorithms=[alg.value for alg in TenantAlgorithm])  # knows no other algorithm, `none` and HS256 least
 # Bounds the verification keys kept in memory: all of the largest manifest's are fewer.
 KEYS_KEPT = 1024
 
@@ -78,7 +79,7 @@ def _deny(why: str) -> NoReturn:
 def _key_of(token: str, fleet: Fleet) -> tuple[str, TenantKey]:
     """Find the tenant and its key by the header, which nobody has vouched for yet."""
     try:
-        header = jwt.get_unverified_header(token)
+        header = _JWS.get_unverified_header(token)
     except (jwt.PyJWTError, ValueError):
         _deny("is no JWT")
     if not header.keys() <= HEADERS:
@@ -93,7 +94,7 @@ def _key_of(token: str, fleet: Fleet) -> tuple[str, TenantKey]:
 
 def _verified_claims(token: str, key: TenantKey) -> dict[str, object]:
     try:
-        payload = jwt.PyJWS().decode(token, _verification_key(key), algorithms=[key.alg.value])
+        payload = _JWS.decode(token, _verification_key(key), algorithms=[key.alg.value])
     except jwt.InvalidAlgorithmError:
         _deny(f"does not use {key.alg.value}, the algorithm of its key")
     except (jwt.PyJWTError, ValueError):

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from hsm_app.errors import ProtocolError
 from hsm_app.model import LinkKeys
+from hsm_app.wire.frames import FrameDecoder, encode_frame
 from hsm_app.wire.hello import HELLO_LIMIT, Hello, check_hello, decode_hello, encode_hello, transcript
 from hsm_app.wire.link import CONFIRMATION, LINK_FRAME_LIMIT, PLAIN_LIMIT, TAG, LinkSession, Role
 
@@ -178,6 +180,41 @@ def test_any_bytes_are_no_frame(frame: bytes) -> None:
     _, listener = connect()
     with pytest.raises(ProtocolError):
         listener.open(frame)
+
+
+def _heard(stream: bytes, places: list[int]) -> tuple[list[bytes], int]:
+    """What a listener hears of a dialler's byte stream that arrives in pieces: contents, and how many errors."""
+    _, listener = connect()
+    decoder = FrameDecoder(200)
+    ends = sorted({place % (len(stream) + 1) for place in places} | {0, len(stream)})
+    contents: list[bytes] = []
+    for start, end in pairwise(ends):
+        try:
+            for frame in decoder.feed(stream[start:end]):
+                contents.append(listener.open(frame))
+            decoder.check()
+        except ProtocolError:
+            return contents, 1
+    return contents, 0
+
+
+@given(
+    st.lists(st.binary(max_size=50), max_size=5),
+    st.none() | st.tuples(st.integers(0, 1000), st.integers(1, 255)),
+    st.lists(st.integers(0, 1000), max_size=10),
+)
+def test_any_chunking_of_a_good_or_damaged_stream_ends_the_same(
+    contents: list[bytes], damage: tuple[int, int] | None, places: list[int]
+) -> None:
+    dialler, _ = connect()
+    stream = bytearray(b"".join(encode_frame(dialler.seal(content)) for content in contents))
+    if damage and stream:
+        stream[damage[0] % len(stream)] ^= damage[1]
+    heard = _heard(bytes(stream), places)
+    assert heard == _heard(bytes(stream), list(range(len(stream))))
+    assert heard[0] == contents[: len(heard[0])]
+    if not (damage and stream):
+        assert heard == (contents, 0)
 
 
 def _first_frame(keys: LinkKeys, role: Role) -> bytes:
