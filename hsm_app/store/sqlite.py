@@ -1,0 +1,181 @@
+"""The embedded store: a replica's rows in one SQLite file, durable before `commit` returns.
+
+The file is trusted with nothing: values are sealed, and what it may lose or roll back is the anchor's business
+(design section 8). This module sees to the rest:
+
+- write-ahead log with synchronous=FULL: a commit has been synced when it returns, so a kill or power loss at any point
+  leaves either the whole batch or none of it;
+- locking_mode=EXCLUSIVE from the first statement on: a second process on the same file is refused, not interleaved;
+- the file carries an application id, a format version and the name of its replica: no foreign file is ever written to;
+- every failure (full disk, read-only, damage) is a StoreError that says which, and the caller ends the process.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hsm_app.consensus.acceptor import Slot
+from hsm_app.consensus.ballot import Ballot
+from hsm_app.errors import ProtocolError, StoreError
+from hsm_app.model import FleetId, RecordId, ReplicaId
+
+APPLICATION_ID = 0x48534D56  # "HSMV"
+FORMAT = 1
+PAGES_PER_CHECKPOINT = 4000  # 16 MiB of log: hot rows are then written to the main file once for many commits
+
+_SCHEMA = """
+CREATE TABLE replica (fleet TEXT NOT NULL, replica INTEGER NOT NULL, boot INTEGER NOT NULL) STRICT;
+CREATE TABLE slots (
+  record BLOB PRIMARY KEY CHECK (length(record) = 32),
+  promised BLOB NOT NULL CHECK (length(promised) = 20),
+  accepted BLOB NOT NULL CHECK (length(accepted) = 20),
+  value BLOB NOT NULL
+) STRICT;
+"""
+_LOAD = "SELECT promised, accepted, value FROM slots WHERE record = ?"
+_SAVE = (
+    "INSERT INTO slots (record, promised, accepted, value) VALUES (?, ?, ?, ?) ON CONFLICT (record) "
+    "DO UPDATE SET promised = excluded.promised, accepted = excluded.accepted, value = excluded.value"
+)
+
+_CHECK_PATH = "Check the path in the configuration"
+
+# What SQLite reports (primary result code) -> what happened, and what to do.
+_CAUSES = {
+    sqlite3.SQLITE_FULL: ("the disk is full", "Make room, then start the replica again; no vote was lost"),
+    sqlite3.SQLITE_READONLY: ("it is read-only", "Give the replica's user the right to write the file and directory"),
+    sqlite3.SQLITE_PERM: ("access is denied", "Give the replica's user the right to write the file and directory"),
+    sqlite3.SQLITE_CANTOPEN: ("it cannot be opened", "Check that its directory exists and is writable"),
+    sqlite3.SQLITE_BUSY: ("another process has it open", "Stop the other replica process; one store has one owner"),
+    sqlite3.SQLITE_IOERR: ("the disk failed", "Check the disk, its quota and its size limit; no vote was lost"),
+    sqlite3.SQLITE_CORRUPT: ("it is damaged", "Do not repair it: replace this replica's store"),
+    sqlite3.SQLITE_NOTADB: ("it is no database", _CHECK_PATH),
+}
+_OTHER_CAUSE = ("the database failed", "Check the disk; if it goes on, replace this replica's store")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreOwner:
+    """Whose rows a file holds."""
+
+    fleet: FleetId
+    replica: ReplicaId
+
+
+class SqliteStore:
+    """Implements ports.Store. Opened, used and closed on one thread."""
+
+    def __init__(self, path: Path, owner: StoreOwner) -> None:
+        """Open or create the store of `owner` at `path`. StoreError when it is in use, foreign or unusable."""
+        self._path = path
+        with self._translated():
+            self._rows = sqlite3.connect(path, isolation_level=None, timeout=0)
+        try:
+            with self._translated():
+                self._open(owner)
+        except StoreError:
+            self._rows.close()
+            raise
+
+    def _open(self, owner: StoreOwner) -> None:
+        self._rows.execute("PRAGMA locking_mode = EXCLUSIVE")
+        found = self._pragma("application_id"), self._pragma("user_version")
+        is_new = found == (0, 0) and self._count("sqlite_schema") == 0
+        if not is_new and found != (APPLICATION_ID, FORMAT):
+            raise self._refused("it was not made by this version of the program", _CHECK_PATH)
+        self._rows.execute("PRAGMA journal_mode = WAL")
+        self._rows.execute("PRAGMA synchronous = FULL")
+        self._rows.execute(f"PRAGMA wal_autocheckpoint = {PAGES_PER_CHECKPOINT}")
+        with self._transaction():  # takes the exclusive lock, also when nothing is written
+            if is_new:
+                self._create(owner)
+            self._check_owner(owner)
+
+    def _create(self, owner: StoreOwner) -> None:
+        for statement in _SCHEMA.split(";"):
+            self._rows.execute(statement)
+        self._rows.execute("INSERT INTO replica VALUES (?, ?, 0)", (owner.fleet, owner.replica))
+        self._rows.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        self._rows.execute(f"PRAGMA user_version = {FORMAT}")
+
+    def _check_owner(self, owner: StoreOwner) -> None:
+        found = self._rows.execute("SELECT fleet, replica FROM replica").fetchall()
+        if found != [(owner.fleet, owner.replica)]:
+            fleet, replica = found[0] if found else ("?", "?")
+            raise self._refused(
+                f"it belongs to replica {replica} of fleet {fleet}, not to replica {owner.replica} of {owner.fleet}",
+                _CHECK_PATH,
+            )
+
+    def boot(self) -> int:
+        """Raise the durable boot number by one and return it (1 at first)."""
+        with self._translated(), self._transaction():
+            boot: int = self._rows.execute("UPDATE replica SET boot = boot + 1 RETURNING boot").fetchone()[0]
+        return boot
+
+    def load(self, records: Iterable[RecordId]) -> dict[RecordId, Slot]:
+        """Return the slots that exist among `records`."""
+        slots: dict[RecordId, Slot] = {}
+        with self._translated():
+            for record in records:
+                row = self._rows.execute(_LOAD, (record,)).fetchone()
+                if row is not None:
+                    slots[record] = self._slot(*row)
+        return slots
+
+    def commit(self, rows: Mapping[RecordId, Slot]) -> None:
+        """Write all rows in one transaction; they survive power loss when this returns."""
+        packed = [(record, slot.promised.pack(), slot.accepted.pack(), slot.value) for record, slot in rows.items()]
+        with self._translated(), self._transaction():
+            self._rows.executemany(_SAVE, packed)
+
+    def count(self) -> int:
+        """Return the number of rows."""
+        with self._translated():
+            return self._count("slots")
+
+    def close(self) -> None:
+        """Close the file and give up its lock."""
+        with self._translated():
+            self._rows.close()
+
+    def _slot(self, promised: bytes, accepted: bytes, value: bytes) -> Slot:
+        try:
+            return Slot(promised=Ballot.unpack(promised), accepted=Ballot.unpack(accepted), value=value)
+        except ProtocolError as error:
+            raise self._refused(*_CAUSES[sqlite3.SQLITE_CORRUPT]) from error
+
+    def _pragma(self, name: str) -> int:
+        value: int = self._rows.execute(f"PRAGMA {name}").fetchone()[0]
+        return value
+
+    def _count(self, table: str) -> int:
+        value: int = self._rows.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        return value
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._rows.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._rows.execute("COMMIT")
+        except BaseException:
+            # SQLite has rolled back by itself after a full disk or an I/O error; then there is nothing left to undo.
+            if self._rows.in_transaction:
+                self._rows.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            cause = _CAUSES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, _OTHER_CAUSE)
+            raise self._refused(*cause) from error
+
+    def _refused(self, why: str, todo: str) -> StoreError:
+        return StoreError(f"the store {self._path} cannot be used: {why}", todo)
