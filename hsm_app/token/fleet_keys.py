@@ -1,0 +1,168 @@
+"""The four keys that every replica of a fleet shares: made once in a token, kept as blobs under `fleet-root`.
+
+AES key wrap does not say what a blob holds: a seal blob unwraps as any other secret, the KEM's blob as OPAQUE's
+key. So the manifest commits to both public keys and to a check value of each secret (HMAC over a fixed text that no
+real input can equal), and `load_fleet_keys` proves each key against its commitment before anything uses it.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from pkcs11 import KeyType, Session
+
+from hsm_app.errors import ConfigError, TokenError
+from hsm_app.model import WrappedKey
+from hsm_app.token.device import device_call
+from hsm_app.token.keyspec import EC_MADE, EC_PUBLIC_MADE, ID, KEM, MAKE_SECRET, OPAQUE, SEAL, SECRET_BITS, SECRET_MADE
+from hsm_app.token.objects import NO_DEFAULTS, mac, make_ec_pair, shared_x
+from hsm_app.token.wrapping import Wrapper
+
+FORMAT = "hsm-vault/fleet-keys/v1"
+LARGEST = 4096  # bytes of the file
+CURVE = ec.SECP256R1()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetCommitments:
+    """What the manifest says about the fleet keys: 33-byte points and 32-byte check values."""
+
+    kem_public: bytes
+    opaque_public: bytes
+    seal_check: bytes
+    id_check: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetKeys:
+    """The blobs. Useless without a token of the fleet."""
+
+    kem: WrappedKey
+    opaque: WrappedKey
+    seal: bytes
+    id: bytes
+
+    def to_bytes(self) -> bytes:
+        fields = (FORMAT, self.kem.blob, self.kem.public, self.opaque.blob, self.opaque.public, self.seal, self.id)
+        encoded: bytes = msgpack.packb(fields)
+        return encoded
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> FleetKeys:
+        """Decode the one encoding that `to_bytes` makes. ConfigError for anything else."""
+        try:
+            name, *fields = msgpack.unpackb(data[:LARGEST])
+            kem, kem_public, opaque, opaque_public, seal, record_id = fields
+            keys = cls(
+                kem=WrappedKey(blob=kem, public=kem_public),
+                opaque=WrappedKey(blob=opaque, public=opaque_public),
+                seal=seal,
+                id=record_id,
+            )
+        except (ValueError, TypeError, msgpack.UnpackException) as error:
+            raise _no_fleet_keys() from error
+        if name != FORMAT or not all(type(field) is bytes for field in fields) or keys.to_bytes() != data:
+            raise _no_fleet_keys()
+        return keys
+
+
+def _no_fleet_keys() -> ConfigError:
+    return ConfigError("the file holds no fleet keys", "Copy fleet-keys.bin from another replica")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedFleetKeys:
+    """The keys as session objects of the token: none of them can be read."""
+
+    kem: Any
+    opaque: Any
+    seal: Any
+    id: Any
+
+
+@device_call("make the fleet keys")
+def make_fleet_keys(session: Session, wrapper: Wrapper) -> tuple[FleetKeys, FleetCommitments]:
+    """Make the four keys in this token and wrap them. The objects are gone when this returns."""
+    kem, opaque = _make_pair(session, wrapper), _make_pair(session, wrapper)
+    (seal, seal_check), (record_id, id_check) = (_make_secret(session, wrapper, label) for label in (SEAL, ID))
+    keys = FleetKeys(kem=kem, opaque=opaque, seal=seal, id=record_id)
+    return keys, FleetCommitments(
+        kem_public=kem.public, opaque_public=opaque.public, seal_check=seal_check, id_check=id_check
+    )
+
+
+def _make_pair(session: Session, wrapper: Wrapper) -> WrappedKey:
+    point, private = make_ec_pair(session, EC_PUBLIC_MADE, EC_MADE)
+    try:
+        return WrappedKey(blob=wrapper.wrap(private), public=compressed(point))
+    finally:
+        private.destroy()
+
+
+def _make_secret(session: Session, wrapper: Wrapper, label: str) -> tuple[bytes, bytes]:
+    secret = session.generate_key(
+        KeyType.GENERIC_SECRET, SECRET_BITS, mechanism=MAKE_SECRET, capabilities=NO_DEFAULTS, template=SECRET_MADE
+    )
+    try:
+        return wrapper.wrap(secret), check_value(secret, label)
+    finally:
+        secret.destroy()
+
+
+@device_call("open the fleet keys")
+def load_fleet_keys(wrapper: Wrapper, keys: FleetKeys, commitments: FleetCommitments) -> LoadedFleetKeys:
+    """Unwrap the four keys and prove each against its commitment. TokenError when one is not what it should be."""
+    loaded: list[Any] = []
+    try:
+        for label, blob, public in (
+            (KEM, keys.kem, commitments.kem_public),
+            (OPAQUE, keys.opaque, commitments.opaque_public),
+        ):
+            loaded.append(wrapper.unwrap_ec(blob.blob))
+            _prove_pair(loaded[-1], label, blob.public, public)
+        for label, secret, check in ((SEAL, keys.seal, commitments.seal_check), (ID, keys.id, commitments.id_check)):
+            loaded.append(wrapper.unwrap_secret(secret))
+            if not hmac.compare_digest(check_value(loaded[-1], label), check):
+                raise _mismatch(label)
+    except BaseException:
+        for key in loaded:
+            key.destroy()
+        raise
+    kem, opaque, seal, record_id = loaded
+    return LoadedFleetKeys(kem=kem, opaque=opaque, seal=seal, id=record_id)
+
+
+def check_value(secret: Any, label: str) -> bytes:
+    """Return what the manifest says of a secret. Its input is shorter than any that `message_key` takes, and no
+    netstring as `record_id` takes, so it answers no question that the vault asks the key."""
+    return mac(secret, b"hsm-vault/check/v1/" + label.encode())
+
+
+def _prove_pair(key: Any, label: str, stated: bytes, committed: bytes) -> None:
+    """A Diffie-Hellman with a fresh key has to agree with the committed public key."""
+    try:
+        public = ec.EllipticCurvePublicKey.from_encoded_point(CURVE, committed)
+    except ValueError as error:
+        raise _mismatch(label) from error
+    fresh = ec.generate_private_key(CURVE)
+    point = fresh.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    agreed = hmac.compare_digest(shared_x(key, point), fresh.exchange(ec.ECDH(), public))
+    if stated != committed or not agreed:
+        raise _mismatch(label)
+
+
+def _mismatch(label: str) -> TokenError:
+    return TokenError(
+        f"{label} is not the key that the manifest names",
+        "Use the fleet keys and the manifest of one fleet; if they are, someone exchanged the file",
+    )
+
+
+def compressed(point: bytes) -> bytes:
+    """Return a 65-byte point in its 33-byte form (SEC 1, section 2.3.3)."""
+    return bytes([2 | point[64] & 1]) + point[1:33]

@@ -1,0 +1,242 @@
+"""A replica's token: `ports.Token` on PKCS#11. Called by the token's owner thread only (`owner`).
+
+Handles are looked up once. What makes a call dear in python-pkcs11 is not the call: it is the Python class built for
+each object, and templates packed anew; `mapper` and `keyspec` take both away.
+
+SoftHSM keeps about 240 bytes of every session object, destroyed or not, until the module is finalised. A point
+multiplication makes two, so a busy replica would lose a gigabyte an hour. After `RECYCLE_AFTER` objects the token is
+therefore opened anew between two jobs; jobs that come meanwhile wait in the owner's queue.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+from pkcs11 import KeyType, ObjectClass, Session
+
+from hsm_app.errors import TokenError
+from hsm_app.model import LinkKeys, RecordId, WrappedKey
+from hsm_app.opaque.group import Point, check_point, encode, multiply
+from hsm_app.token.device import device_call
+from hsm_app.token.fleet_keys import FleetCommitments, FleetKeys, compressed, load_fleet_keys
+from hsm_app.token.inventory import check_root
+from hsm_app.token.keyspec import (
+    DERIVE,
+    EC_MADE,
+    EC_PUBLIC_MADE,
+    IDENTITY,
+    LINK,
+    LINK_SECRET,
+    ROOT,
+    SECRET_BITS,
+    SIGN,
+)
+from hsm_app.token.location import TokenLocation, find_token, load_module, login
+from hsm_app.token.mapper import TemplateMapper, as_kind
+from hsm_app.token.module import Module
+from hsm_app.token.objects import NO_DEFAULTS, NULL_KDF, find_one, mac, make_ec_pair, shared_x
+from hsm_app.token.pin import Pin
+from hsm_app.token.wrapping import Wrapper
+
+RECYCLE_AFTER = 200_000  # session objects: 48 MB of leak, and at full load a pause every two minutes or so
+POOL = 4096  # bytes of randomness fetched at once
+NONCE_BYTES = 32
+DIALLER, LISTENER = b"hsm-vault/link/v1/dialler", b"hsm-vault/link/v1/listener"
+
+
+def open_replica_token(
+    location: TokenLocation,
+    pin: Pin,
+    fleet_keys: FleetKeys,
+    commitments: FleetCommitments,
+    *,
+    recycle_after: int = RECYCLE_AFTER,
+) -> Pkcs11Token:
+    """Open a replica's token: prove what its root refuses, load the fleet keys and prove each. Raises TokenError."""
+    module = load_module(location)
+    try:
+        return Pkcs11Token(module, location.label, pin, fleet_keys, commitments, recycle_after)
+    except BaseException:
+        module.close()
+        raise
+
+
+class Pkcs11Token:
+    """Implements `ports.Token`, and `owner.OwnedToken`."""
+
+    def __init__(
+        self,
+        module: Module,
+        label: str,
+        pin: Pin,
+        fleet_keys: FleetKeys,
+        commitments: FleetCommitments,
+        recycle_after: int,
+    ) -> None:
+        self._module = module
+        self._label = label
+        self._pin = pin
+        self._fleet_keys = fleet_keys
+        self._commitments = commitments
+        self._recycle_after = recycle_after
+        self._opaque_public = check_point(commitments.opaque_public)
+        self._open()
+
+    @device_call("open its keys")
+    def _open(self) -> None:
+        mapper = TemplateMapper()
+        session = login(find_token(self._module, self._label), self._pin, mapper)
+        root = find_one(session, ROOT, ObjectClass.SECRET_KEY)
+        check_root(session, root)
+        self._wrapper = Wrapper(session, root)
+        keys = load_fleet_keys(self._wrapper, self._fleet_keys, self._commitments)
+        self._kem, self._opaque, self._seal, self._id = keys.kem, keys.opaque, keys.seal, keys.id
+        self._identity = find_one(session, IDENTITY, ObjectClass.PRIVATE_KEY)
+        self._link = find_one(session, LINK, ObjectClass.PRIVATE_KEY)
+        self._session: Session = session
+        self._deriving, self._macing = type(self._opaque), type(self._seal)
+        self._random, self._taken = b"", 0
+        self._objects = 0
+        mapper.leave_objects_plain()  # from here on, `as_kind` says what an object is
+
+    def check_replica_keys(self, *, identity_public: bytes, link_public: bytes) -> None:
+        """Prove that this token holds the replica's keys of the manifest (33-byte points), or raise TokenError."""
+        _prove_identity(self.sign(b"hsm-vault/identity-check/v1"), identity_public)
+        fresh = ec.generate_private_key(ec.SECP256R1())
+        own = fresh.public_key().public_numbers()
+        stated = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), link_public)
+        if self._link_x(_uncompressed(Point(own.x, own.y))) != fresh.exchange(ec.ECDH(), stated):
+            raise TokenError("replica-link is not the key that the manifest names", "Use this replica's own token")
+
+    @device_call("derive with replica-link")
+    def _link_x(self, point: bytes) -> bytes:
+        return shared_x(self._link, point)
+
+    @device_call("give random bytes")
+    def random(self, length: int) -> bytes:
+        """See `ports.Entropy`. Drawn from the token in blocks; no byte is handed out twice."""
+        while len(self._random) - self._taken < length:
+            self._random = self._random[self._taken :] + self._session.generate_random(8 * POOL)
+            self._taken = 0
+        start = self._taken
+        self._taken += length
+        return self._random[start : self._taken]
+
+    @device_call("derive with fleet-kem")
+    def kem_shared_x(self, enc: bytes) -> bytes:
+        """See `ports.Token`. ProtocolError when `enc` is no point of the curve."""
+        point = _uncompressed(check_point(enc))
+        self._objects += 1
+        return shared_x(self._kem, point)
+
+    @device_call("derive with fleet-opaque")
+    def opaque_dh(self, public: bytes) -> bytes:
+        """See `ports.Token`. ProtocolError when `public` is no point of the curve."""
+        point = check_point(public)
+        return encode(self._times(self._opaque, self._opaque_public, point))
+
+    @device_call("make a record key")
+    def create_record_key(self, blinded: bytes) -> tuple[WrappedKey, bytes]:
+        """See `ports.Token`. ProtocolError when `blinded` is no point of the curve."""
+        point = check_point(blinded)
+        self._objects += 2
+        public, made = make_ec_pair(self._session, EC_PUBLIC_MADE, EC_MADE)
+        key = as_kind(made, self._deriving)
+        try:
+            wrapped = WrappedKey(blob=self._wrapper.wrap(key), public=compressed(public))
+            return wrapped, encode(self._times(key, check_point(public), point))
+        finally:
+            key.destroy()
+
+    @device_call("evaluate with a record key")
+    def evaluate(self, key: WrappedKey, blinded: bytes) -> bytes:
+        """See `ports.Token`. ProtocolError when `blinded` is no point of the curve."""
+        point, public = check_point(blinded), check_point(key.public)
+        self._objects += 1
+        opened = as_kind(self._wrapper.unwrap_ec(key.blob), self._deriving)
+        try:
+            return encode(self._times(opened, public, point))
+        finally:
+            opened.destroy()
+
+    def _times(self, key: Any, public: Point, point: Point) -> Point:
+        self._objects += 2
+        return multiply(lambda asked: shared_x(key, asked), public, point)
+
+    @device_call("compute with fleet-seal")
+    def message_key(self, purpose: bytes, nonce: bytes) -> bytes:
+        """See `ports.Token`."""
+        if len(nonce) != NONCE_BYTES:
+            raise TokenError(
+                f"a message nonce has {len(nonce)} bytes instead of {NONCE_BYTES}", "This is a bug: report it"
+            )
+        return mac(self._seal, purpose + nonce)
+
+    @device_call("compute with fleet-id")
+    def record_id(self, subject: bytes) -> RecordId:
+        """See `ports.Token`."""
+        return RecordId(mac(self._id, subject))
+
+    @device_call("sign with replica-identity")
+    def sign(self, message: bytes) -> bytes:
+        """See `ports.Token`. CKM_ECDSA takes the digest: SoftHSM has no ECDSA with SHA-256 inside."""
+        signature: bytes = self._identity.sign(hashlib.sha256(message).digest(), mechanism=SIGN, buffer_size=64)
+        return signature
+
+    @device_call("derive with replica-link")
+    def link_keys(self, peer: bytes, transcript: bytes) -> LinkKeys:
+        """See `ports.Token`. The secret stays in the token as an HMAC key: neither input ends like the other, so the
+        two keys are outputs of one PRF on different inputs. ProtocolError when `peer` is no point of the curve."""
+        point = _uncompressed(check_point(peer))
+        self._objects += 1
+        secret = as_kind(
+            self._link.derive_key(
+                KeyType.GENERIC_SECRET,
+                SECRET_BITS,
+                capabilities=NO_DEFAULTS,
+                mechanism=DERIVE,
+                mechanism_param=(NULL_KDF, None, point),
+                template=LINK_SECRET,
+            ),
+            self._macing,
+        )
+        try:
+            return LinkKeys(dialler=mac(secret, transcript + DIALLER), listener=mac(secret, transcript + LISTENER))
+        finally:
+            secret.destroy()
+
+    def between_jobs(self) -> None:
+        """Open the token anew when it has leaked enough."""
+        if self._objects >= self._recycle_after:
+            self.reopen()
+
+    def reopen(self) -> None:
+        """Finalise the module and open the token again: the same keys, proved again, in fresh memory."""
+        self._module.reload()
+        self._open()
+
+    def close(self) -> None:
+        """Finalise the module; every key of the session is gone."""
+        self._module.close()
+
+
+def _uncompressed(point: Point) -> bytes:
+    return b"\x04" + point.x.to_bytes(32, "big") + point.y.to_bytes(32, "big")
+
+
+def _prove_identity(signature: bytes, public: bytes) -> None:
+    key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public)
+    half = len(signature) // 2
+    encoded = encode_dss_signature(*(int.from_bytes(part, "big") for part in (signature[:half], signature[half:])))
+    digest = hashlib.sha256(b"hsm-vault/identity-check/v1").digest()
+    try:
+        key.verify(encoded, digest, ec.ECDSA(Prehashed(SHA256())))
+    except InvalidSignature as error:
+        raise TokenError(
+            "replica-identity is not the key that the manifest names", "Use this replica's own token"
+        ) from error

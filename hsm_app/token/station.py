@@ -1,0 +1,119 @@
+"""A token in a process of its own, for programs that need several tokens at once.
+
+A process can own one PKCS#11 module, and SoftHSM one configuration, so making a fleet of five tokens takes five
+processes. Each is spawned, never forked: a process forked from one that has initialised the module hangs. PINs and
+wrapped keys travel through the pipe between the two processes and nowhere else.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any
+
+from hsm_app.errors import TokenError, VaultError
+from hsm_app.token.fleet_keys import FleetCommitments, FleetKeys
+from hsm_app.token.inventory import Row
+from hsm_app.token.location import TokenLocation
+from hsm_app.token.steps import TokenSteps
+
+GRACE = 5.0  # seconds for the process to end by itself
+
+
+class TokenStation:
+    """The steps of `TokenSteps`, in another process. A context manager. Every method raises TokenError."""
+
+    def __init__(self, location: TokenLocation) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self._label = location.label
+        self._pipe, far = spawn.Pipe()
+        self._process = spawn.Process(target=_serve, args=(location, far), name=f"token-{location.label}", daemon=True)
+        self._process.start()
+        far.close()  # so that the end of the process is the end of the pipe
+
+    def __enter__(self) -> TokenStation:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process. May be called twice."""
+        self._pipe.close()
+        self._process.join(GRACE)
+        if self._process.is_alive():
+            self._process.terminate()
+            self._process.join()
+
+    def initialise(self, so_pin: str, user_pin: str) -> None:
+        self._call("initialise", so_pin, user_pin)
+
+    def open(self, user_pin: str) -> None:
+        self._call("open", user_pin)
+
+    def make_replica_keys(self) -> tuple[bytes, bytes]:
+        identity, link = self._call("make_replica_keys")
+        return identity, link
+
+    def make_root(self) -> None:
+        self._call("make_root")
+
+    def make_transport_key(self, *, sealed: bool) -> bytes:
+        return bytes(self._call("make_transport_key", sealed=sealed))
+
+    def place_trusted(self, so_pin: str, spki: bytes) -> None:
+        self._call("place_trusted", so_pin, spki)
+
+    def wrap_root(self) -> bytes:
+        return bytes(self._call("wrap_root"))
+
+    def install_root(self, blob: bytes, *, sealed: bool) -> None:
+        self._call("install_root", blob, sealed=sealed)
+
+    def finish_carry(self, so_pin: str) -> None:
+        self._call("finish_carry", so_pin)
+
+    def make_fleet_keys(self) -> tuple[FleetKeys, FleetCommitments]:
+        keys, commitments = self._call("make_fleet_keys")
+        return keys, commitments
+
+    def check_fleet_keys(self, keys: FleetKeys, commitments: FleetCommitments) -> None:
+        self._call("check_fleet_keys", keys, commitments)
+
+    def inventory(self, *, sealed: bool | None = None) -> list[Row]:
+        return list(self._call("inventory", sealed=sealed))
+
+    def _call(self, step: str, *args: object, **kwargs: object) -> Any:
+        try:
+            self._pipe.send((step, args, kwargs))
+            answer = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise TokenError(
+                f"the process of token {self._label!r} has ended during {step}",
+                "Read its last words above, and start anew",
+            ) from error
+        if isinstance(answer, VaultError):
+            raise answer
+        return answer
+
+
+def _serve(location: TokenLocation, pipe: Connection) -> None:
+    """Run in the station's process: one step after the other, until the other end closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program that started it decides what Ctrl-C means
+    steps = TokenSteps(location)
+    try:
+        while True:
+            step, args, kwargs = pipe.recv()
+            try:
+                answer = getattr(steps, step)(*args, **kwargs)
+            except VaultError as error:
+                answer = error
+            pipe.send(answer)
+    except EOFError:
+        return
+    finally:
+        steps.close()
