@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,14 @@ def lock_faults(text: str) -> list[str]:
     )
 
 
+def libraries(source: str) -> set[str]:
+    """Return the top-level packages a module imports that are neither Python's nor our own."""
+    imports = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {name.name for node in imports if isinstance(node, ast.Import) for name in node.names}
+    names |= {node.module or "" for node in imports if isinstance(node, ast.ImportFrom) and not node.level}
+    return {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"hsm_app"}
+
+
 def package_name(requirement: str) -> str:
     return re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
 
@@ -131,6 +141,13 @@ def test_the_locks_hold_what_the_project_names() -> None:
     locked = [{package_name(line) for line in (ROOT / lock).read_text().splitlines() if "==" in line} for lock in LOCKS]
     assert runtime <= locked[0], "run `make lock`"
     assert runtime | dev <= locked[1], "run `make lock`"
+
+
+def test_the_project_names_the_libraries_it_uses_and_no_others() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    used = {library for path in sources() for library in libraries(path.read_text())}
+    providers = packages_distributions()
+    assert {package_name(providers[one][0]) for one in used} == {package_name(one) for one in project["dependencies"]}
 
 
 def test_make_targets_are_short() -> None:
