@@ -4,6 +4,7 @@
 |---|---|---|---|
 | `key` | the backup key K, 64 hexadecimal digits | every backup is open | recover it with the code |
 | `owner-key` | the key that signs delete, replace, cancel | its holder can delete the record | recover with the code |
+| `waiting` | id and owner's key of a replacement that waits | as `owner-key`, once it is live | register again |
 | `manifest` | epoch and digest of the newest manifest used here | public | an older one is taken again |
 
 Files have mode 0600 and are replaced in one durable step: temporary file, fsync, rename, fsync of the directory.
@@ -20,8 +21,9 @@ from pathlib import Path
 from hsm_app.errors import BackupError, ConfigError
 from hsm_app.fleet.manifest import Manifest
 
-KEY, OWNER_KEY, MANIFEST = "key", "owner-key", "manifest"
+KEY, OWNER_KEY, WAITING, MANIFEST = "key", "owner-key", "waiting", "manifest"
 KEY_LENGTH = 32  # bytes, of both keys
+ID_LENGTH = 16  # bytes of a registration id
 FILE_LIMIT = 4096  # bytes
 
 
@@ -36,10 +38,10 @@ class DeviceState:
 
     def key(self) -> bytes | None:
         """Return the backup key, or None when this device holds none."""
-        return self._read_key(KEY)
+        return self._read_hex(KEY, KEY_LENGTH)
 
     def owner_key(self) -> bytes | None:
-        return self._read_key(OWNER_KEY)
+        return self._read_hex(OWNER_KEY, KEY_LENGTH)
 
     def keep_key(self, key: bytes) -> None:
         """Keep the backup key, durably. BackupError when another one is here: it may be the only copy."""
@@ -57,8 +59,18 @@ class DeviceState:
 
     def forget_owner_key(self) -> None:
         """Remove the owner's key: the record that it belonged to is gone."""
-        with suppress(FileNotFoundError):
-            os.unlink(self._directory / OWNER_KEY)
+        self._remove(OWNER_KEY)
+
+    def waiting(self) -> tuple[bytes, bytes] | None:
+        """Return registration id (16 bytes) and owner's key of a replacement that waits, or None."""
+        both = self._read_hex(WAITING, ID_LENGTH + KEY_LENGTH)
+        return None if both is None else (both[:ID_LENGTH], both[ID_LENGTH:])
+
+    def keep_waiting(self, registration_id: bytes, owner_key: bytes) -> None:
+        self._write(WAITING, (registration_id + owner_key).hex())
+
+    def forget_waiting(self) -> None:
+        self._remove(WAITING)
 
     def pin(self, manifest: Manifest) -> None:
         """Refuse a manifest that is older than one used before, or another of the same epoch; keep a newer one."""
@@ -73,11 +85,11 @@ class DeviceState:
             )
         self._write(MANIFEST, " ".join(now))
 
-    def _read_key(self, name: str) -> bytes | None:
+    def _read_hex(self, name: str, length: int) -> bytes | None:
         text = self._read(name)
         if text is None:
             return None
-        if len(text) != 2 * KEY_LENGTH or not set(text) <= set("0123456789abcdef"):
+        if len(text) != 2 * length or not set(text) <= set("0123456789abcdef"):
             raise ConfigError(f"{self._directory / name} is damaged", "Move it away and recover with the code")
         return bytes.fromhex(text)
 
@@ -100,6 +112,16 @@ class DeviceState:
         except OSError as error:
             raise ConfigError(
                 f"cannot write {self._directory / name}: {error.strerror}", "Check free space and rights"
+            ) from error
+
+    def _remove(self, name: str) -> None:
+        try:
+            os.unlink(self._directory / name)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise ConfigError(
+                f"cannot remove {self._directory / name}: {error.strerror}", "Check its rights"
             ) from error
 
     def _prepare(self) -> None:
