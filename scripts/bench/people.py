@@ -68,12 +68,12 @@ class Person:
         """Make the first message of a registration; the job that is returned sends it and does the rest."""
         world, session, route = self.world, OpaqueSession(self.world.fleet, self.subject), self.subject.route()
         token, registration_id = world.account_token(self.account), RegistrationId(os.urandom(ID))
-        state, blinded = session.start_registration(CODE)
-        first = world.seal(messages.RegisterStart(token=token, name=NAME, blinded=blinded))
+        start = session.start_registration(CODE)
+        first = world.seal(messages.RegisterStart(token=token, name=NAME, blinded=start.blinded))
 
         async def job() -> None:
             started = await line.ask(route, first, messages.RegisterStarted)
-            record, export_key = session.finish_registration(state, started.evaluated, started.server_public_key)
+            record, export_key = session.finish_registration(start, started.evaluated, started.server_public_key)
             finish = messages.RegisterFinish(
                 ticket=started.ticket,
                 registration_id=registration_id,
@@ -97,12 +97,12 @@ class Person:
         """Make the first message of a recovery; the job sends it, does the rest, and checks the secret."""
         world, session, route = self.world, OpaqueSession(self.world.fleet, self.subject), self.subject.route()
         token, attempt_id = world.account_token(self.account), AttemptId(os.urandom(ID))
-        state, ke1 = session.start_recovery(CODE)
-        first = world.seal(messages.RecoverStart(token=token, name=NAME, attempt_id=attempt_id, ke1=ke1))
+        login = session.start_login(CODE)
+        first = world.seal(messages.RecoverStart(token=token, name=NAME, attempt_id=attempt_id, ke1=login.ke1))
 
         async def job() -> None:
             started = await line.ask(route, first, messages.RecoverStarted)
-            ke3, export_key = session.finish_recovery(state, started.ke2)
+            ke3, export_key = session.finish_login(login, started.ke2)
             finish = world.seal(messages.RecoverFinish(ticket=started.ticket, ke3=ke3))
             recovered = await line.ask(route, finish, messages.Recovered)
             secret = open_secret(
