@@ -169,7 +169,9 @@ SECRET_UNWRAPPED: Packed = pack(_key(GENERIC, IN_SESSION, SEALED, _MACS))
 
 # --- results of one ECDH (CKM_ECDH1_DERIVE with the NULL KDF: the x coordinate) ---------------------------------------
 _RESULT: Template = {**GENERIC, **IN_SESSION, Attribute.VALUE_LEN: 32}
-# Read at once, then destroyed: the public API has no other way to x(kP).
-_READABLE: Template = {Attribute.PRIVATE: True, Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True}
+# Read at once, then destroyed: the public API has no other way to x(kP). Not PRIVATE: that would only keep it from
+# sessions of this same program that have not logged in, and SoftHSM encrypts private values in memory (a tenth of the
+# whole derive).
+_READABLE: Template = {Attribute.PRIVATE: False, Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True}
 SHARED_X: Packed = pack({**_RESULT, **_READABLE, **_may(_SECRET_USES)})
 LINK_SECRET: Packed = pack(_key(_RESULT, SEALED, _MACS))  # stays in the token; keys come from it by HMAC

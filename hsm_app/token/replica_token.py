@@ -21,7 +21,7 @@ from pkcs11 import KeyType, ObjectClass, Session
 
 from hsm_app.errors import TokenError
 from hsm_app.model import LinkKeys, RecordId, WrappedKey
-from hsm_app.opaque.group import Point, check_point, encode, multiply
+from hsm_app.opaque.group import Point, check_point, encode, encode_uncompressed, multiply
 from hsm_app.token.device import device_call
 from hsm_app.token.fleet_keys import FleetCommitments, FleetKeys, compressed, load_fleet_keys
 from hsm_app.token.inventory import check_root
@@ -110,7 +110,7 @@ class Pkcs11Token:
         fresh = ec.generate_private_key(ec.SECP256R1())
         own = fresh.public_key().public_numbers()
         stated = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), link_public)
-        if self._link_x(_uncompressed(Point(own.x, own.y))) != fresh.exchange(ec.ECDH(), stated):
+        if self._link_x(encode_uncompressed(Point(own.x, own.y))) != fresh.exchange(ec.ECDH(), stated):
             raise TokenError("replica-link is not the key that the manifest names", "Use this replica's own token")
 
     @device_call("derive with replica-link")
@@ -130,9 +130,9 @@ class Pkcs11Token:
     @device_call("derive with fleet-kem")
     def kem_shared_x(self, enc: bytes) -> bytes:
         """See `ports.Token`. ProtocolError when `enc` is no point of the curve."""
-        point = _uncompressed(check_point(enc))
+        check_point(enc)
         self._objects += 1
-        return shared_x(self._kem, point)
+        return shared_x(self._kem, enc)
 
     @device_call("derive with fleet-opaque")
     def opaque_dh(self, public: bytes) -> bytes:
@@ -192,7 +192,7 @@ class Pkcs11Token:
     def link_keys(self, peer: bytes, transcript: bytes) -> LinkKeys:
         """See `ports.Token`. The secret stays in the token as an HMAC key: neither input ends like the other, so the
         two keys are outputs of one PRF on different inputs. ProtocolError when `peer` is no point of the curve."""
-        point = _uncompressed(check_point(peer))
+        point = encode_uncompressed(check_point(peer))
         self._objects += 1
         secret = as_kind(
             self._link.derive_key(
@@ -223,10 +223,6 @@ class Pkcs11Token:
     def close(self) -> None:
         """Finalise the module; every key of the session is gone."""
         self._module.close()
-
-
-def _uncompressed(point: Point) -> bytes:
-    return b"\x04" + point.x.to_bytes(32, "big") + point.y.to_bytes(32, "big")
 
 
 def _prove_identity(signature: bytes, public: bytes) -> None:
