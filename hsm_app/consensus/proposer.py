@@ -190,7 +190,3 @@ class HeldValues:
         self._held[record] = held
         if len(self._held) > self._limit:
             self._held.popitem(last=False)
-
-    def clear(self) -> None:
-        """Forget everything: the epoch has changed."""
-        self._held.clear()
