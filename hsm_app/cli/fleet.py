@@ -48,9 +48,11 @@ def fleet() -> None:
     help="Seconds to wait after the 1st, 2nd, ... wrong guess in a row.",
 )
 @click.option("--argon2", default="3,65536,4", show_default=True, help="Argon2id: iterations, memory in KiB, lanes.")
-@click.option("--delay", type=click.IntRange(0), default=7 * 86_400, show_default=True,
+@click.option("--delay", type=click.IntRange(1), default=7 * 86_400, show_default=True,
               help="Seconds before a delete or replace without the owner's signature takes effect.")  # fmt: skip
-@click.option("--hourly", default="1000000,1000", show_default=True, help="A tenant's charges and destructions an hour.")
+@click.option(
+    "--hourly", default="1000000,1000", show_default=True, help="A tenant's charges and destructions an hour."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def create(
     directory: Path,

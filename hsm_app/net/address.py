@@ -45,7 +45,9 @@ async def listen(address: Address, factory: Callable[[], asyncio.BaseProtocol]) 
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ConfigError(f"{address} is in use", "Stop the other program or choose another address") from error
-        raise ConfigError(f"cannot listen on {address}: {error.strerror}", "Check the address and its rights") from error
+        raise ConfigError(
+            f"cannot listen on {address}: {error.strerror}", "Check the address and its rights"
+        ) from error
 
 
 async def dial(address: Address, factory: Callable[[], asyncio.BaseProtocol]) -> None:

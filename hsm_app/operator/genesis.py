@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hsm_app.fleet.manifest import Replica
+from hsm_app.model import ReplicaId
 from hsm_app.operator.layout import ReplicaFiles, prepare_softhsm, write_new
 from hsm_app.token.fleet_keys import FleetCommitments, FleetKeys
 from hsm_app.token.location import TokenLocation
@@ -56,7 +57,7 @@ def make_fleet(root: Path, *, fleet: str, count: int, module: Path, sealed: bool
         say("fleet keys made inside token 1 and wrapped under the root (session, OPAQUE, sealing, record ids)")
         for station in stations:
             station.check_fleet_keys(fleet_keys, commitments)
-            station.inventory()
+            station.inventory(sealed=sealed)
         say("every token opens the fleet keys; inventories hold what they should and nothing else")
         if not sealed:
             _keep_so_pins(root, so_pins)
@@ -72,7 +73,7 @@ def _initialise(station: TokenStation, files: ReplicaFiles) -> str:
 
 def _replica_keys(number: int, station: TokenStation) -> Replica:
     identity, link = station.make_replica_keys()
-    return Replica(replica=number, incarnation=1, identity_public=identity, link_public=link)
+    return Replica(replica=ReplicaId(number), incarnation=1, identity_public=identity, link_public=link)
 
 
 def _carry_root(stations: Sequence[TokenStation], so_pins: Sequence[str], *, sealed: bool, say: Say) -> None:

@@ -75,7 +75,9 @@ def write_new(path: Path, data: bytes, mode: int = 0o644) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}", "Check free space and rights, then start anew") from error
+        raise ConfigError(
+            f"cannot write {path}: {error.strerror}", "Check free space and rights, then start anew"
+        ) from error
 
 
 def prepare_softhsm(files: ReplicaFiles) -> None:

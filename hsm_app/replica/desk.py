@@ -32,7 +32,7 @@ class Desk:
     ticket_seconds: int
 
     def authorise(self, token: str, name: str, scope: str, route: int) -> Subject:
-        """Return whose record an account token speaks for. Denied(BAD_ACCOUNT_TOKEN), or ProtocolError for a wrong route.
+        """Return whose record an account token speaks for. Denied(BAD_ACCOUNT_TOKEN), or ProtocolError (route).
 
         The token is checked here and nowhere else; a ticket carries its claims to the second message.
         """

@@ -21,11 +21,9 @@ class HourlyLimit:
         self._limit = limit
         self._events: dict[str, deque[int]] = {}
 
-    def check(self, tenant: str, now: int) -> None:
-        """Denied(TENANT_LIMIT) when the tenant has had its share."""
-        events = self._events.get(tenant)
-        if events is None:
-            return
+    def spend(self, tenant: str, now: int) -> None:
+        """Count one event. Denied(TENANT_LIMIT) when the tenant has had its share."""
+        events = self._events.setdefault(tenant, deque(maxlen=self._limit))
         while events and events[0] <= now - HOUR:
             events.popleft()
         if len(events) >= self._limit:
@@ -35,6 +33,4 @@ class HourlyLimit:
                 "Try again later; if you are the tenant, look for a stolen key",
                 retry_after=max(1, events[0] + HOUR - now),
             )
-
-    def count(self, tenant: str, now: int) -> None:
-        self._events.setdefault(tenant, deque(maxlen=self._limit)).append(now)
+        events.append(now)

@@ -2,7 +2,7 @@
 
 | what goes wrong | the answer |
 |---|---|
-| the frame does not open (changed, foreign fleet, other manifest) | REFUSED with a hint; there is no key to answer under |
+| the frame does not open (changed, foreign fleet, other manifest) | REFUSED with a hint: no key to answer under |
 | anything after that | a sealed `Refusal` as long as the success would have been |
 | no majority, or this replica cannot work | the same, marked TRY_ANOTHER for the relay |
 
@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from hsm_app.errors import ConfigError, ProtocolError, QuorumError, StoreError, TokenError, VaultError
+from hsm_app.fleet.manifest import Manifest, check_window
 from hsm_app.model import FleetId
 from hsm_app.replica import keeping, recovering, registering
 from hsm_app.replica.desk import Desk
@@ -57,10 +58,11 @@ ELSEWHERE = (QuorumError, TokenError, StoreError, ConfigError)  # another replic
 class Service:
     """Answers requests for one replica."""
 
-    def __init__(self, desk: Desk, manifest_digest: bytes) -> None:
+    def __init__(self, desk: Desk, manifest: Manifest) -> None:
         self._desk = desk
-        fleet = desk.fleet
-        self._receiver = Receiver(fleet.kem_public, session_info(FleetId(fleet.fleet), manifest_digest))
+        self._manifest = manifest
+        info = session_info(FleetId(desk.fleet.fleet), manifest.digest)
+        self._receiver = Receiver(desk.fleet.kem_public, info)
 
     async def answer(self, request: Request) -> Response:
         """Answer one request; never raises a VaultError."""
@@ -80,6 +82,7 @@ class Service:
         answer: Answer
         try:
             message = opened.message()
+            check_window(self._manifest, self._desk.clock.now())
             answer = await HANDLERS[type(message)](self._desk, message, request.route)
         except VaultError as error:
             if isinstance(error, ELSEWHERE):

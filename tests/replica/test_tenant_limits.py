@@ -11,21 +11,20 @@ from hsm_app.replica.limits import HOUR, HourlyLimit
 def test_a_tenant_that_has_had_its_share_is_refused_and_told_for_how_long() -> None:
     limit = HourlyLimit("charges", 2)
     for at in (100, 200):
-        limit.check("t", at)
-        limit.count("t", at)
+        limit.spend("t", at)
     with pytest.raises(Denied) as refusal:
-        limit.check("t", 300)
+        limit.spend("t", 300)
     assert refusal.value.reason is DenyReason.TENANT_LIMIT
     assert refusal.value.retry_after == 100 + HOUR - 300
 
 
 def test_what_is_older_than_an_hour_counts_no_more() -> None:
     limit = HourlyLimit("charges", 1)
-    limit.count("t", 100)
-    limit.check("t", 100 + HOUR)
+    limit.spend("t", 100)
+    limit.spend("t", 100 + HOUR)
 
 
 def test_one_tenant_takes_nothing_from_another() -> None:
     limit = HourlyLimit("charges", 1)
-    limit.count("t", 100)
-    limit.check("other", 100)
+    limit.spend("t", 100)
+    limit.spend("other", 100)

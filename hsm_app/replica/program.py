@@ -1,0 +1,146 @@
+"""The replica as a process: from its configuration to a listening service, and the ways it ends.
+
+It comes up in this order, so that nothing is promised before it can be kept: manifest and window, token and fleet keys
+(checked against the manifest), store (raising the boot number, durably), links to the other replicas, and only then the
+door for relays. A store that fails ends the process at once with its StoreError: a replica that cannot remember its
+votes must not vote. Configuration that does not fit the manifest is refused before the token is touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from hsm_app.consensus.ballot import BallotSource
+from hsm_app.errors import ConfigError
+from hsm_app.fleet.manifest import Fleet, FleetState, Group, Manifest, Replica, check_window
+from hsm_app.fleet.manifest_json import parse_manifest
+from hsm_app.model import ReplicaId
+from hsm_app.ports import Clock, TokenQueue
+from hsm_app.replica.clock import GuardedClock
+from hsm_app.replica.desk import Desk
+from hsm_app.replica.entropy import TokenEntropy
+from hsm_app.replica.limits import HourlyLimit
+from hsm_app.replica.links import LinkIdentity
+from hsm_app.replica.peers import Peers
+from hsm_app.replica.register import Register
+from hsm_app.replica.server import Door
+from hsm_app.replica.service import Service
+from hsm_app.replica.settings import ReplicaSettings
+from hsm_app.replica.votes import OwnVoter, VoteWorker
+from hsm_app.store.sqlite import SqliteStore, StoreOwner
+from hsm_app.wire.hello import Hello
+
+log = logging.getLogger(__name__)
+
+
+class ReplicaProgram:
+    """One replica. `tokens` is its token's queue, started and checked by the caller, who also closes it."""
+
+    def __init__(self, settings: ReplicaSettings, manifest: Manifest, tokens: TokenQueue) -> None:
+        self._settings = settings
+        self._manifest = manifest
+        self._tokens = tokens
+        self._clock: Clock = GuardedClock()
+        self._fleet = manifest.fleet(settings.fleet)
+        self._group, self._member = membership(self._fleet, settings)
+        self._failed: asyncio.Future[None] | None = None
+        self._closers: list[Callable[[], object]] = []
+
+    async def start(self) -> None:
+        """Come up. Raises ConfigError, StoreError or TokenError; nothing listens then."""
+        check_window(self._manifest, self._clock.now())
+        if self._fleet.state is FleetState.REVOKED:
+            raise ConfigError(f"fleet {self._fleet.fleet} is revoked", "Do not run it; use an active fleet")
+        self._failed = asyncio.get_running_loop().create_future()
+        settings, own = self._settings, self._member.replica
+        owner = StoreOwner(fleet=self._fleet.fleet, replica=own)
+        worker = VoteWorker(lambda: SqliteStore(settings.store, owner), fatal=self._fail)
+        boot = await worker.start()
+        self._closers.append(worker.close)
+        ballots = BallotSource(replica=own, incarnation=self._member.incarnation, boot=boot)
+        addresses = {ReplicaId(number): address for number, address in settings.peers.items()}
+        peers = Peers(self._identity(boot), addresses, worker=worker, ballots=ballots)
+        self._closers.append(peers.close)
+        await peers.start(settings.listen.peers)
+        register = Register(voters={own: OwnVoter(own, worker), **peers.voters}, ballots=ballots)
+        service = Service(self._desk(register), self._manifest)
+        door = Door(service, settings.in_flight, self._fail)
+        self._closers.append(door.close)
+        await door.start(settings.listen.clients)
+        log.info("replica %d of fleet %s, boot %d", own, self._fleet.fleet, boot)
+
+    async def failure(self) -> None:
+        """Wait for as long as all is well, and raise what ended it."""
+        if self._failed is None:
+            raise RuntimeError("start the replica first")
+        await self._failed
+
+    async def close(self) -> None:
+        """Close the door, then the links, then the store."""
+        for close in reversed(self._closers):
+            result = close()
+            if asyncio.iscoroutine(result):
+                await result
+        self._closers.clear()
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failed is not None and not self._failed.done():
+            self._failed.set_exception(error)
+
+    def _identity(self, boot: int) -> LinkIdentity:
+        hello = Hello(
+            fleet=self._fleet.fleet,
+            group=self._group.group,
+            epoch=self._manifest.epoch,
+            manifest_digest=self._manifest.digest,
+            replica=self._member.replica,
+            incarnation=self._member.incarnation,
+            boot=boot,
+            nonce=bytes(32),
+        )
+        members = {member.replica: member for member in self._group.replicas}
+        return LinkIdentity(hello=hello, members=members, tokens=self._tokens)
+
+    def _desk(self, register: Register) -> Desk:
+        attempts = self._fleet.attempts
+        return Desk(
+            fleet=self._fleet,
+            epoch=self._manifest.epoch,
+            group=self._group,
+            replica=self._member.replica,
+            tokens=self._tokens,
+            register=register,
+            clock=self._clock,
+            entropy=TokenEntropy(self._tokens),
+            charges=HourlyLimit("charges", attempts.charges_per_hour),
+            destructions=HourlyLimit("destructions", attempts.destructions_per_hour),
+            ticket_seconds=self._settings.ticket_seconds,
+        )
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read and check a manifest file. ConfigError when it cannot be read or is none."""
+    try:
+        return parse_manifest(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}", "Check the path of the manifest") from error
+
+
+def membership(fleet: Fleet, settings: ReplicaSettings) -> tuple[Group, Replica]:
+    """Return this replica's group and entry. ConfigError unless the settings name exactly the group's other members."""
+    for group in fleet.groups:
+        for member in group.replicas:
+            if member.replica == settings.replica:
+                others = {other.replica for other in group.replicas} - {member.replica}
+                if set(settings.peers) != others:
+                    raise ConfigError(
+                        f"peers names replicas {sorted(settings.peers)}, the group's others are {sorted(others)}",
+                        "Give the address of each other replica of the group under [peers]",
+                    )
+                return group, member
+    raise ConfigError(
+        f"fleet {fleet.fleet} has no replica {settings.replica}", "Check replica = ... and the manifest it belongs to"
+    )

@@ -1,0 +1,63 @@
+"""Open the replica's token: PIN, fleet keys, and the proof that both are what the manifest says."""
+
+from __future__ import annotations
+
+from hsm_app.errors import ConfigError
+from hsm_app.fleet.manifest import Fleet, Manifest
+from hsm_app.replica.program import membership
+from hsm_app.replica.settings import ReplicaSettings, TokenSettings
+from hsm_app.token.fleet_keys import FleetCommitments, FleetKeys
+from hsm_app.token.location import TokenLocation
+from hsm_app.token.owner import TokenOwner
+from hsm_app.token.pin import Pin, pin_from_credential, pin_from_environment, pin_from_file, pin_from_prompt
+from hsm_app.token.replica_token import Pkcs11Token, open_replica_token
+
+
+def unlock(settings: ReplicaSettings, manifest: Manifest) -> TokenOwner:
+    """Open and check the token on an owner thread of its own. Raises ConfigError or TokenError."""
+    fleet = manifest.fleet(settings.fleet)
+    _, member = membership(fleet, settings)
+    token = settings.token
+    location = TokenLocation(module=token.module, label=token.label, softhsm2_conf=token.softhsm2_conf)
+    fleet_keys, pin = read_fleet_keys(settings), read_pin(token)
+
+    def opener() -> Pkcs11Token:
+        opened = open_replica_token(location, pin, fleet_keys, commitments_of(fleet))
+        opened.check_replica_keys(identity_public=member.identity_public, link_public=member.link_public)
+        return opened
+
+    return TokenOwner.start(opener)
+
+
+def commitments_of(fleet: Fleet) -> FleetCommitments:
+    """Return what the manifest commits the fleet keys to."""
+    return FleetCommitments(
+        kem_public=fleet.kem_public,
+        opaque_public=fleet.opaque_public,
+        seal_check=fleet.seal_check,
+        id_check=fleet.id_check,
+    )
+
+
+def read_fleet_keys(settings: ReplicaSettings) -> FleetKeys:
+    """Read the wrapped fleet keys. ConfigError when the file cannot be read."""
+    try:
+        return FleetKeys.from_bytes(settings.fleet_keys.read_bytes())
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read {settings.fleet_keys}: {error.strerror}", "Check the path of fleet_keys"
+        ) from error
+
+
+def read_pin(token: TokenSettings) -> Pin:
+    """Get the PIN from where the settings say. ConfigError when they name more than one place."""
+    named = [name for name in ("pin_file", "pin_credential", "pin_env") if getattr(token, name) is not None]
+    if len(named) > 1:
+        raise ConfigError(f"[token] names {' and '.join(named)}", "Keep one of them")
+    if token.pin_file is not None:
+        return pin_from_file(token.pin_file)
+    if token.pin_credential is not None:
+        return pin_from_credential(token.pin_credential)
+    if token.pin_env is not None:
+        return pin_from_environment(token.pin_env)
+    return pin_from_prompt(f"PIN of token {token.label}: ")
