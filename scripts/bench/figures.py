@@ -81,8 +81,10 @@ class Report:
     figures: list[Figure] = field(default_factory=list)
 
     def add(self, *figures: Figure) -> None:
-        """Keep figures and say each at once: a long run shows that it lives."""
+        """Keep figures and say each at once: a long run shows that it lives. ValueError for a name that is taken."""
         for one in figures:
+            if any(one.name == other.name for other in self.figures):
+                raise ValueError(f"two figures are called {one.name}")
             self.figures.append(one)
             print(row(one), flush=True)
 

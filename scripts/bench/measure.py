@@ -163,7 +163,7 @@ class Bench:
     def stores(self) -> None:
         """Measure memory and speed with small and large stores."""
         small, large = self.sizes.records
-        self.registrations(MANY, small - len(self.people), f"_{MANY}_clients")
+        self.registrations(MANY, small - len(self.people), f"_up_to_{short(small)}")
         self._with_records(small)
         self.fleet.stop()
         for number in range(1, REPLICAS + 1):
@@ -172,7 +172,7 @@ class Bench:
         self._with_records(large)
 
     def _with_records(self, records: int) -> None:
-        name = f"{records // 1000}k" if records >= 1000 else str(records)
+        name = short(records)
         runs = [self._recoveries(MANY, self.sizes.recoveries) for _ in range(max(1, self.sizes.runs // 2))]
         memory = max(processes.resident_mb(pid) for pid in self.fleet.replica_pids)
         store = max(self.fleet.files(number).store.stat().st_size for number in range(1, REPLICAS + 1)) / (1 << 20)
@@ -218,6 +218,10 @@ class Bench:
         )
         await line.close()
         return run
+
+
+def short(number: int) -> str:
+    return f"{number // 1000}k" if number >= 1000 else str(number)
 
 
 def latencies(runs: Sequence[Run], suffix: str = "") -> tuple[Figure, Figure]:
