@@ -12,6 +12,7 @@ The file is trusted with nothing: values are sealed, and what it may lose or rol
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -72,6 +73,8 @@ class SqliteStore:
     def __init__(self, path: Path, owner: StoreOwner) -> None:
         """Open or create the store of `owner` at `path`. StoreError when it is in use, foreign or unusable."""
         self._path = path
+        if os.access(path, os.F_OK) and not os.access(path, os.W_OK):
+            raise self._refused(*_CAUSES[sqlite3.SQLITE_READONLY])  # SQLite would open it and fail at the first lock
         with self._translated():
             self._rows = sqlite3.connect(path, isolation_level=None, timeout=0)
         try:
