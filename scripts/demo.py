@@ -221,7 +221,7 @@ def guess(device: list[str], code: str, left: int) -> None:
         time.sleep(1)
     message = done.stderr.strip().splitlines()[-1]
     say(f"     exit {done.returncode}: {message}")
-    if done.returncode != 21 or (left and f"{left} " not in message):
+    if done.returncode != 21 or f"[attempts left: {left}]" not in message:
         raise SystemExit(f"demo: expected a refusal with {left} attempts left")
 
 

@@ -8,7 +8,7 @@ import sys
 import click
 
 from hsm_app import __version__
-from hsm_app.errors import VaultError
+from hsm_app.errors import Denied, VaultError
 from hsm_app.process import protect
 
 # Loaded when named, so that `hsm-vault client status` needs no PKCS#11 module and starts quickly.
@@ -61,7 +61,7 @@ def main() -> None:
     try:
         code = cli.main(standalone_mode=False)
     except VaultError as error:
-        click.echo(f"hsm-vault: {error}", err=True)
+        click.echo(f"hsm-vault: {error}{_rest(error)}", err=True)
         sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
@@ -72,6 +72,14 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(141)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _rest(error: VaultError) -> str:
+    """What a refusal says in numbers, for people and for scripts that read the last line."""
+    if not isinstance(error, Denied):
+        return ""
+    left = "" if error.attempts_left is None else f" [attempts left: {error.attempts_left}]"
+    return left if error.retry_after is None else f"{left} [retry after: {error.retry_after} s]"
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ TWO_G = add(G, G)
 
 
 def multiply(oracle: Oracle, public: Point, point: Point) -> Point:
-    """Return k times `point`; `public` is k*G, from authenticated storage. TokenError when the oracle contradicts it."""
+    """Return k times `point`; `public` is k*G, from authenticated storage. TokenError when the two do not fit."""
     if point.x == G.x:
         step, known = TWO_G, _Known.double_of(public)
     else:
