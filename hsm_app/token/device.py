@@ -18,6 +18,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 GONE = "Check that the device is connected (for SoftHSM: that its token directory exists), then restart this program"
+LOOK = "Read the module's own log; `hsm-vault token probe` shows whether the device still does what it should"
 NEXT_STEPS: dict[type[ck.PKCS11Error], str] = {
     ck.PinIncorrect: "Check where the PIN comes from; a device may lock itself after a few wrong PINs",
     ck.PinLocked: "The security officer has to set a new user PIN (C_InitPIN); wrong PINs were tried too often",
@@ -31,9 +32,11 @@ NEXT_STEPS: dict[type[ck.PKCS11Error], str] = {
     ck.SessionHandleInvalid: GONE,
     ck.ObjectHandleInvalid: GONE,
     ck.KeyHandleInvalid: GONE,
+    ck.WrappingKeyHandleInvalid: GONE,
+    ck.UnwrappingKeyHandleInvalid: GONE,
     ck.UserNotLoggedIn: GONE,
     ck.DeviceError: GONE,
-    ck.GeneralError: GONE,
+    ck.GeneralError: "Check that the device is connected, and that what it was given is whole; then read its log",
     ck.DeviceMemory: "The device is full: look at it with `hsm-vault token probe`, and remove foreign objects",
     ck.SessionCount: "Another program holds all of the device's sessions: stop it",
     ck.TokenWriteProtected: "Remove the write protection",
@@ -54,7 +57,7 @@ def code_of(error: ck.PKCS11Error) -> str:
 
 def refuse(doing: str, error: ck.PKCS11Error) -> NoReturn:
     """Raise the TokenError for what the device answered while `doing`."""
-    raise TokenError(f"the token failed to {doing}: {code_of(error)}", NEXT_STEPS.get(type(error), GONE)) from error
+    raise TokenError(f"the token failed to {doing}: {code_of(error)}", NEXT_STEPS.get(type(error), LOOK)) from error
 
 
 def device_call(doing: str) -> Callable[[Callable[P, T]], Callable[P, T]]:

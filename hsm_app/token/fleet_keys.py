@@ -1,31 +1,28 @@
 """The four keys that every replica of a fleet shares: made once in a token, kept as blobs under `fleet-root`.
 
 AES key wrap does not say what a blob holds: a seal blob unwraps as any other secret, the KEM's blob as OPAQUE's
-key. So the manifest commits to both public keys and to a check value of each secret (HMAC over a fixed text that no
-real input can equal), and `load_fleet_keys` proves each key against its commitment before anything uses it.
+key. So the manifest commits to each of them (`proofs`), and `load_fleet_keys` proves each key against its commitment
+before anything uses it. The public halves in the file are a convenience: what counts is the manifest's.
 """
 
 from __future__ import annotations
 
-import hmac
 from dataclasses import dataclass
 from typing import Any
 
 import msgpack
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pkcs11 import KeyType, Session
 
-from hsm_app.errors import ConfigError, TokenError
+from hsm_app.errors import ConfigError
 from hsm_app.model import WrappedKey
 from hsm_app.token.device import device_call
 from hsm_app.token.keyspec import EC_MADE, EC_PUBLIC_MADE, ID, KEM, MAKE_SECRET, OPAQUE, SEAL, SECRET_BITS, SECRET_MADE
-from hsm_app.token.objects import NO_DEFAULTS, mac, make_ec_pair, shared_x
+from hsm_app.token.objects import NO_DEFAULTS, make_ec_pair
+from hsm_app.token.proofs import check_value, prove_derives, prove_secret
 from hsm_app.token.wrapping import Wrapper
 
 FORMAT = "hsm-vault/fleet-keys/v1"
 LARGEST = 4096  # bytes of the file
-CURVE = ec.SECP256R1()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,43 +121,16 @@ def load_fleet_keys(wrapper: Wrapper, keys: FleetKeys, commitments: FleetCommitm
             (OPAQUE, keys.opaque, commitments.opaque_public),
         ):
             loaded.append(wrapper.unwrap_ec(blob.blob))
-            _prove_pair(loaded[-1], label, blob.public, public)
+            prove_derives(loaded[-1], label, public)
         for label, secret, check in ((SEAL, keys.seal, commitments.seal_check), (ID, keys.id, commitments.id_check)):
             loaded.append(wrapper.unwrap_secret(secret))
-            if not hmac.compare_digest(check_value(loaded[-1], label), check):
-                raise _mismatch(label)
+            prove_secret(loaded[-1], label, check)
     except BaseException:
         for key in loaded:
             key.destroy()
         raise
     kem, opaque, seal, record_id = loaded
     return LoadedFleetKeys(kem=kem, opaque=opaque, seal=seal, id=record_id)
-
-
-def check_value(secret: Any, label: str) -> bytes:
-    """Return what the manifest says of a secret. Its input is shorter than any that `message_key` takes, and no
-    netstring as `record_id` takes, so it answers no question that the vault asks the key."""
-    return mac(secret, b"hsm-vault/check/v1/" + label.encode())
-
-
-def _prove_pair(key: Any, label: str, stated: bytes, committed: bytes) -> None:
-    """A Diffie-Hellman with a fresh key has to agree with the committed public key."""
-    try:
-        public = ec.EllipticCurvePublicKey.from_encoded_point(CURVE, committed)
-    except ValueError as error:
-        raise _mismatch(label) from error
-    fresh = ec.generate_private_key(CURVE)
-    point = fresh.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    agreed = hmac.compare_digest(shared_x(key, point), fresh.exchange(ec.ECDH(), public))
-    if stated != committed or not agreed:
-        raise _mismatch(label)
-
-
-def _mismatch(label: str) -> TokenError:
-    return TokenError(
-        f"{label} is not the key that the manifest names",
-        "Use the fleet keys and the manifest of one fleet; if they are, someone exchanged the file",
-    )
 
 
 def compressed(point: bytes) -> bytes:

@@ -13,13 +13,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
 from pkcs11 import KeyType, ObjectClass, Session
 
-from hsm_app.errors import TokenError
+from hsm_app.errors import ProtocolError, TokenError
 from hsm_app.model import LinkKeys, RecordId, WrappedKey
 from hsm_app.opaque.group import Point, check_point, encode, encode_uncompressed, multiply
 from hsm_app.token.device import device_call
@@ -41,11 +37,13 @@ from hsm_app.token.mapper import TemplateMapper, as_kind
 from hsm_app.token.module import Module
 from hsm_app.token.objects import NO_DEFAULTS, NULL_KDF, find_one, mac, make_ec_pair, shared_x
 from hsm_app.token.pin import Pin
+from hsm_app.token.proofs import prove_derives, prove_signs
 from hsm_app.token.wrapping import Wrapper
 
 RECYCLE_AFTER = 200_000  # session objects: 48 MB of leak, and at full load a pause every two minutes or so
 POOL = 4096  # bytes of randomness fetched at once
 NONCE_BYTES = 32
+ENC_BYTES = 65  # RFC 9180 section 7.1.1
 DIALLER, LISTENER = b"hsm-vault/link/v1/dialler", b"hsm-vault/link/v1/listener"
 
 
@@ -84,7 +82,7 @@ class Pkcs11Token:
         self._fleet_keys = fleet_keys
         self._commitments = commitments
         self._recycle_after = recycle_after
-        self._opaque_public = check_point(commitments.opaque_public)
+        self._opaque_public = _own_point(commitments.opaque_public)
         self._open()
 
     @device_call("open its keys")
@@ -104,18 +102,11 @@ class Pkcs11Token:
         self._objects = 0
         mapper.leave_objects_plain()  # from here on, `as_kind` says what an object is
 
+    @device_call("prove its replica keys")
     def check_replica_keys(self, *, identity_public: bytes, link_public: bytes) -> None:
         """Prove that this token holds the replica's keys of the manifest (33-byte points), or raise TokenError."""
-        _prove_identity(self.sign(b"hsm-vault/identity-check/v1"), identity_public)
-        fresh = ec.generate_private_key(ec.SECP256R1())
-        own = fresh.public_key().public_numbers()
-        stated = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), link_public)
-        if self._link_x(encode_uncompressed(Point(own.x, own.y))) != fresh.exchange(ec.ECDH(), stated):
-            raise TokenError("replica-link is not the key that the manifest names", "Use this replica's own token")
-
-    @device_call("derive with replica-link")
-    def _link_x(self, point: bytes) -> bytes:
-        return shared_x(self._link, point)
+        prove_signs(self.sign, IDENTITY, identity_public)
+        prove_derives(self._link, LINK, link_public)
 
     @device_call("give random bytes")
     def random(self, length: int) -> bytes:
@@ -130,6 +121,8 @@ class Pkcs11Token:
     @device_call("derive with fleet-kem")
     def kem_shared_x(self, enc: bytes) -> bytes:
         """See `ports.Token`. ProtocolError when `enc` is no point of the curve."""
+        if len(enc) != ENC_BYTES:
+            raise ProtocolError("an encapsulated key is not an uncompressed point", "The peer speaks another protocol")
         check_point(enc)
         self._objects += 1
         return shared_x(self._kem, enc)
@@ -149,14 +142,14 @@ class Pkcs11Token:
         key = as_kind(made, self._deriving)
         try:
             wrapped = WrappedKey(blob=self._wrapper.wrap(key), public=compressed(public))
-            return wrapped, encode(self._times(key, check_point(public), point))
+            return wrapped, encode(self._times(key, _own_point(public), point))
         finally:
             key.destroy()
 
     @device_call("evaluate with a record key")
     def evaluate(self, key: WrappedKey, blinded: bytes) -> bytes:
         """See `ports.Token`. ProtocolError when `blinded` is no point of the curve."""
-        point, public = check_point(blinded), check_point(key.public)
+        point, public = check_point(blinded), _own_point(key.public)
         self._objects += 1
         opened = as_kind(self._wrapper.unwrap_ec(key.blob), self._deriving)
         try:
@@ -225,14 +218,9 @@ class Pkcs11Token:
         self._module.close()
 
 
-def _prove_identity(signature: bytes, public: bytes) -> None:
-    key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public)
-    half = len(signature) // 2
-    encoded = encode_dss_signature(*(int.from_bytes(part, "big") for part in (signature[:half], signature[half:])))
-    digest = hashlib.sha256(b"hsm-vault/identity-check/v1").digest()
+def _own_point(data: bytes) -> Point:
+    """Read a public key that this side stored: if it is no point, that is not the peer's fault."""
     try:
-        key.verify(encoded, digest, ec.ECDSA(Prehashed(SHA256())))
-    except InvalidSignature as error:
-        raise TokenError(
-            "replica-identity is not the key that the manifest names", "Use this replica's own token"
-        ) from error
+        return check_point(data)
+    except ProtocolError as error:
+        raise TokenError("a stored public key is no point of the curve", "The record or manifest is damaged") from error
