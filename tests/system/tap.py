@@ -1,0 +1,60 @@
+"""A wire tap: a TCP proxy that passes bytes on and keeps a copy of each direction."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import threading
+from types import TracebackType
+
+
+class Tap:
+    """Listens on a free port and forwards to `target`; `sent` and `received` hold what passed. A context manager."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self.sent = bytearray()
+        self.received = bytearray()
+        self._closing = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> Tap:
+        self._run(self._accept)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.set()
+        for thread in self._threads:
+            thread.join(timeout=5)
+        self._listener.close()
+
+    def _run(self, target: object, *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)  # type: ignore[arg-type]
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        self._listener.settimeout(0.1)
+        while not self._closing.is_set():
+            try:
+                near, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            self._run(self._pass_on, near)
+
+    def _pass_on(self, near: socket.socket) -> None:
+        with near, socket.create_connection(self._target) as far, selectors.DefaultSelector() as ready:
+            ready.register(near, selectors.EVENT_READ, (far, self.sent))
+            ready.register(far, selectors.EVENT_READ, (near, self.received))
+            while not self._closing.is_set():
+                for key, _ in ready.select(0.1):
+                    source, (sink, copy) = key.fileobj, key.data
+                    data = source.recv(65536)  # type: ignore[union-attr]
+                    if not data:
+                        return
+                    copy += data
+                    sink.sendall(data)
