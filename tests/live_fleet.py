@@ -138,8 +138,8 @@ class LiveFleet:
 
     def token(self, account: str, *options: str) -> str:
         """Return a fresh account token."""
-        return well("tenant", "token", "--key", str(self.root / "tenant" / "demo.pem"), "--manifest",
-                    str(self.root / "manifest.json"), "--tenant", "demo", "--account", account, *options).strip()  # fmt: skip
+        files = ("--key", str(self.root / "tenant" / "demo.pem"), "--manifest", str(self.root / "manifest.json"))
+        return well("tenant", "token", *files, "--tenant", "demo", "--account", account, *options).strip()
 
     def client_config(self, account: str, home: Path, record: str = "backup") -> Path:
         """Make a device's home: a configuration and a fresh account token, and nothing else."""

@@ -2,12 +2,12 @@
 
 | file | holds | if it leaks | if it is lost |
 |---|---|---|---|
-| `manifest.json` | the fleet's public keys and policy | public | clients and replicas hold copies |
-| `fleet-keys.bin` | fleet keys, wrapped under `fleet-root` | useless without a token of the fleet | copy it from another replica |
-| `replica-N/pin` | the user PIN of token N | its holder and the token's host can use the keys uncounted | the token is lost |
-| `replica-N/tokens/` | SoftHSM's stand-in for the inside of a token | as the PIN, once that is guessed | the token is lost |
-| `replica-N/store.sqlite` | sealed records and votes | sealed; shows how many records there are | the fleet goes on without this replica |
-| `tenant/` | a development tenant's signing key | its holder can name any account | make a new one and a new manifest |
+| `manifest.json` | public keys and policy | public | others hold copies |
+| `fleet-keys.bin` | fleet keys under `fleet-root` | useless without a token | copy another replica's |
+| `replica-N/pin` | the user PIN of token N | with its host: uncounted use of the keys | the token is lost |
+| `replica-N/tokens/` | SoftHSM's inside of a token | as the PIN, once that is guessed | the token is lost |
+| `replica-N/store.sqlite` | sealed records and votes | how many records there are | that replica stays out |
+| `tenant/` | a development tenant's key | its holder can name any account | make a new manifest |
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ Milliseconds = Annotated[int, Between(1, 600_000)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelaySettings:
-    """`groups[g]` lists the addresses of group g's replicas in the manifest's order: the order decides who is preferred.
+    """`groups[g]` lists the addresses of group g's replicas in the manifest's order, which decides who is preferred.
 
     `slow_after_ms` is how long a silent replica holds a request before the next one is asked as well.
     """
@@ -52,3 +52,10 @@ def read_relay_options(path: Path) -> RelayOptions:
         give_up_after=settings.give_up_after_ms / 1000,
         in_flight=settings.in_flight,
     )
+
+
+def check_relay(path: Path) -> tuple[str, ...]:
+    """Check a relay's file; return what it says, a line each. ConfigError for the first fault."""
+    options = read_relay_options(path)
+    groups = [f"group {number}   {', '.join(map(str, group))}" for number, group in enumerate(options.groups)]
+    return (f"listen    {options.listen}", *groups)

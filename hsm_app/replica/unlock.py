@@ -49,11 +49,18 @@ def read_fleet_keys(settings: ReplicaSettings) -> FleetKeys:
         ) from error
 
 
-def read_pin(token: TokenSettings) -> Pin:
-    """Get the PIN from where the settings say. ConfigError when they name more than one place."""
+def check_pin_source(token: TokenSettings) -> None:
+    """ConfigError when the settings name more than one place for the PIN, or a file that cannot be one."""
     named = [name for name in ("pin_file", "pin_credential", "pin_env") if getattr(token, name) is not None]
     if len(named) > 1:
         raise ConfigError(f"[token] names {' and '.join(named)}", "Keep one of them")
+    if token.pin_file is not None:
+        pin_from_file(token.pin_file)
+
+
+def read_pin(token: TokenSettings) -> Pin:
+    """Get the PIN from where the settings say. ConfigError when there is none."""
+    check_pin_source(token)
     if token.pin_file is not None:
         return pin_from_file(token.pin_file)
     if token.pin_credential is not None:

@@ -1,4 +1,4 @@
-"""The main job, as a person would do it, on a real fleet: register, lose the device, recover; and what a fleet refuses."""
+"""The main job, as a person would do it, on a real fleet: register, lose the device, recover."""
 
 from __future__ import annotations
 

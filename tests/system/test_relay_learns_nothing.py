@@ -7,7 +7,6 @@ as raw bytes and in the usual encodings. Not covered: sizes and timing, which a 
 from __future__ import annotations
 
 import base64
-from pathlib import Path
 
 import pytest
 

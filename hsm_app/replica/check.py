@@ -1,0 +1,37 @@
+"""Check a replica's configuration as far as that is possible without its token's PIN."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from hsm_app.errors import ConfigError
+from hsm_app.fleet.manifest import check_window
+from hsm_app.replica.program import load_manifest, membership
+from hsm_app.replica.settings import ReplicaSettings
+from hsm_app.replica.unlock import check_pin_source, read_fleet_keys
+from hsm_app.settings import read_settings
+
+
+def check_replica(path: Path) -> tuple[str, ...]:
+    """Check everything that the file names; return what it says, a line each. ConfigError for the first fault."""
+    settings = read_settings(path, ReplicaSettings)
+    manifest = load_manifest(settings.manifest)
+    check_window(manifest, int(time.time()))
+    fleet = manifest.fleet(settings.fleet)
+    membership(fleet, settings)
+    fleet_keys = read_fleet_keys(settings)
+    if (fleet_keys.kem.public, fleet_keys.opaque.public) != (fleet.kem_public, fleet.opaque_public):
+        raise ConfigError(
+            f"{settings.fleet_keys} holds the keys of another fleet", f"Copy the fleet keys of {fleet.fleet} there"
+        )
+    check_pin_source(settings.token)
+    if not settings.store.parent.is_dir():
+        raise ConfigError(f"the directory of store, {settings.store.parent}, does not exist", "Create it")
+    return (
+        f"replica   {settings.replica} of fleet {fleet.fleet}, {fleet.state.value}, manifest epoch {manifest.epoch}",
+        f"token     {settings.token.label} of {settings.token.module}",
+        f"store     {settings.store}",
+        f"clients   {settings.listen.clients}",
+        f"peers     {settings.listen.peers}, and {', '.join(map(str, settings.peers.values()))}",
+    )
