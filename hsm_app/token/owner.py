@@ -110,7 +110,7 @@ class TokenOwner:
         try:
             while work is not None:
                 if not work.future.cancelled():
-                    results.append(_run(token, work))
+                    _run(token, work, results)
                 if time.monotonic() > deadline:
                     return True
                 work = self._queue.get_nowait()
@@ -141,11 +141,14 @@ class TokenOwner:
         self._post(left)
 
 
-def _run(token: Token, work: _Work) -> _Result:
+def _run(token: Token, work: _Work, results: list[_Result]) -> None:
     try:
-        return _Result(work.future, work.job(token), None)
+        results.append(_Result(work.future, work.job(token), None))
     except Exception as error:
-        return _Result(work.future, None, error)
+        results.append(_Result(work.future, None, error))
+    except BaseException as error:
+        results.append(_Result(work.future, None, TokenError(f"the token's owner has ended: {error!r}", NEXT_STEP)))
+        raise
 
 
 def _deliver(results: list[_Result]) -> None:

@@ -48,15 +48,20 @@ def pin_from_file(path: Path) -> Pin:
         raise ConfigError(
             f"cannot read the PIN file {path}: {error.strerror}", "Check the path of the PIN file"
         ) from error
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ConfigError(f"the PIN file {path} is not a regular file", "Put the PIN into a plain file")
-        if status.st_uid != os.geteuid():
-            raise ConfigError(f"the PIN file {path} belongs to another user", f"chown {_user()} {path}")
-        if stat.S_IMODE(status.st_mode) & 0o177:
-            raise ConfigError(f"the PIN file {path} can be read by others, or executed", f"chmod 600 {path}")
-        return _first_line(file.read(LONGEST + 2), str(path))
+    try:
+        _check_status(path, os.fstat(descriptor))
+        return _first_line(os.read(descriptor, LONGEST + 2), str(path))
+    finally:
+        os.close(descriptor)
+
+
+def _check_status(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise ConfigError(f"the PIN file {path} is not a regular file", "Put the PIN into a plain file")
+    if status.st_uid != os.geteuid():
+        raise ConfigError(f"the PIN file {path} belongs to another user", f"chown {_user()} {path}")
+    if stat.S_IMODE(status.st_mode) & 0o177:
+        raise ConfigError(f"the PIN file {path} can be read by others, or executed", f"chmod 600 {path}")
 
 
 def pin_from_credential(name: str) -> Pin:

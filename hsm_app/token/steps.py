@@ -36,6 +36,7 @@ class TokenSteps:
 
     def initialise(self, so_pin: str, user_pin: str) -> None:
         """Initialise a blank token, and log in to it."""
+        self.close()
         initialise_token(self._location, so_pin, user_pin)
         self.open(user_pin)
 
