@@ -288,7 +288,6 @@ STRANGERS: dict[str, tuple[list[bytes], str]] = {
         [encode_hello(replace(HELLO, replica=2)), b"\0" * 60],
         "not the next one of this connection's peer",
     ),
-    "sends much after its hello": ([encode_hello(replace(HELLO, replica=2))] + [b"x" * 60] * 20, "was refused"),
 }
 
 
@@ -304,6 +303,18 @@ async def test_a_caller_is_hung_up_on_that(frames: list[bytes], says: str, caplo
             await caller.ended
         assert says in caplog.text
         assert not member.store.commits
+
+
+async def test_a_caller_that_sends_on_while_the_token_works_is_hung_up_on() -> None:
+    member = Member(1, free_ports(3))
+    member.token_seconds = 2.5
+    async with running(member):
+        caller = Caller()
+        await caller.call(member)
+        for frame in [encode_hello(replace(HELLO, replica=2))] + [b"x" * 60] * 20:
+            caller.connection.send(frame)
+        async with asyncio.timeout(1):
+            await caller.ended
 
 
 async def test_a_caller_that_says_nothing_is_hung_up_on_in_time(
