@@ -49,6 +49,7 @@ class FleetEnd:
     address: Address = field(default_factory=Address)
     asked: list[ClientRequest] = field(default_factory=list)
     sealed: list[bytes] = field(default_factory=list)
+    response_keys: list[bytes] = field(default_factory=list)
     connections: int = 0
 
     def protocol(self) -> FrameConnection:
@@ -80,6 +81,7 @@ def answer(what: Answer | VaultError, outcome: Outcome = Outcome.ANSWERED) -> Do
         public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), peek_enc(request.sealed))
         opened = open_request(RECEIVER, request.sealed, private_key(KEM_SCALAR).exchange(ec.ECDH(), public))
         end.asked.append(opened.message())
+        end.response_keys.append(opened.response_key)
         message = refusal_from(what) if isinstance(what, VaultError) else what
         sealed = seal_answer(opened, message, os.urandom(32))
         connection.send(encode_response(Response(id=request.id, outcome=outcome, sealed=sealed)))

@@ -10,13 +10,17 @@ import stat
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pyrage
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hsm_app.client.backup.archive import tar_bytes, tar_size
+from hsm_app.client.backup.contents import leads_out
 from hsm_app.client.backup.create import create_backup
 from hsm_app.client.backup.identity import age_identity, identity
 from hsm_app.client.backup.restore import restore_backup
@@ -126,6 +130,22 @@ def test_a_damaged_backup_restores_nothing(
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_decryption_that_dies_behind_the_last_byte_restores_nothing(
+    tmp_path: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = pyrage.decrypt_io
+
+    def dies(*arguments: object) -> None:
+        real(*arguments)
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(pyrage, "decrypt_io", dies)
+    with pytest.raises(BackupError, match="is damaged or cut short"):
+        restore_backup(backup, tmp_path / "new", KEY)
+    assert not (tmp_path / "new").exists()
+
+
 def test_another_key_opens_nothing(tmp_path: Path, backup: Path) -> None:
     with pytest.raises(BackupError, match="this key does not open"):
         restore_backup(backup, tmp_path / "new", OTHER_KEY)
@@ -229,11 +249,12 @@ HOSTILE = {
     "a name that climbs out on the way": (hostile(member("a/../../evil")), "outside of the target"),
     "an absolute name": (hostile(member("/tmp/evil")), "outside of the target"),
     "a file where the target itself is": (hostile(member(".")), "there twice"),
-    "an absolute link": (hostile(link("l", "/etc/passwd")), "leads out"),
-    "a link above the target": (hostile(link("a/l", "../../x")), "leads out"),
+    "an absolute link": (hostile(link("l", "/etc/passwd")), "lead out"),
+    "a link above the target": (hostile(link("a/l", "../../x")), "lead out"),
+    "a link that goes up behind a name": (hostile(link("a", "b/../c")), "lead out"),
     "links that lead out together": (
         hostile(member("a", tarfile.DIRTYPE), link("a/b", ".."), link("c", "a/b/..")),
-        "leads out",
+        "lead out",
     ),
     "a file through a link": (hostile(link("l", "."), member("l/evil", size=4)), "there twice"),
     "a link over a file": (hostile(member("l"), link("l", "x")), "there twice"),
@@ -260,6 +281,49 @@ def test_a_hostile_tar_leaves_nothing(tmp_path: Path, tar: bytes, said: str) -> 
     assert said in str(caught.value)
     assert os.listdir(room) == []
     assert sorted(os.listdir(tmp_path)) == ["b.age", "room"]
+
+
+STAYS_IN = {
+    "a neighbour": ("l", "f"),
+    "the directory itself": ("l", "."),
+    "the top, from below": ("a/b/l", "../.."),
+    "up and down again": ("a/b/l", "../../c/d"),
+    "with superfluous steps": ("./a//b/l", ".././../c//./d"),
+}
+LEADS_OUT = {
+    "one step too far": ("l", ".."),
+    "one step too far, from below": ("a/b/l", "../../../x"),
+    "absolute": ("a/l", "/a"),
+    "up behind a name": ("a/b/l", "x/../y"),
+    "up behind a name and superfluous steps": ("a/b/l", "./../x/.//.."),
+    "a directory of the name's own that is none": ("./l", ".."),
+}
+
+
+@pytest.mark.parametrize(("name", "target"), STAYS_IN.values(), ids=STAYS_IN.keys())
+def test_a_link_stays_in(name: str, target: str) -> None:
+    assert not leads_out(name, target)
+
+
+@pytest.mark.parametrize(("name", "target"), LEADS_OUT.values(), ids=LEADS_OUT.keys())
+def test_a_link_may_lead_out(name: str, target: str) -> None:
+    assert leads_out(name, target)
+
+
+@given(st.data())
+def test_no_set_of_links_that_stay_in_leads_out_together(data: st.DataObject) -> None:
+    """A tree of real directories and links that pass the rule one by one, resolved by the operating system."""
+    step = st.sampled_from(["a", "b", "c", "..", "."])
+    path = st.lists(step, min_size=1, max_size=5).map("/".join)
+    with tempfile.TemporaryDirectory() as home:
+        root = Path(os.path.realpath(home)) / "x" / "root"
+        for directory in ("a/b", "b/c", "c/a"):
+            (root / directory).mkdir(parents=True)
+        for name in data.draw(st.lists(st.sampled_from(["a/c", "b/a", "c/b", "a/b/c", "b/c/a", "d"]), unique=True)):
+            target = data.draw(path)
+            if not leads_out(name, target):
+                (root / name).symlink_to(target)
+                assert Path(os.path.realpath(root / name)).is_relative_to(root)
 
 
 def test_set_id_bits_and_writing_by_others_are_not_restored(tmp_path: Path) -> None:

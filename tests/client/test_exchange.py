@@ -154,6 +154,7 @@ async def test_many_questions_share_one_connection() -> None:
         answers = await asyncio.gather(*(asking.ask(QUESTION, StatusReport) for _ in reports))
         await connection.close()
     assert sorted(report.replica for report in answers) == list(range(1, 21))
+    assert len(set(end.response_keys)) == 20
     assert end.connections == 1
 
 

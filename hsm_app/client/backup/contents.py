@@ -9,7 +9,6 @@ them. A directory on another file system is entered like any other.
 from __future__ import annotations
 
 import os
-import posixpath
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,11 +30,17 @@ class Entry:
 
 
 def leads_out(name: str, target: str) -> bool:
-    """Say whether a symbolic link `name` to `target` names a place outside, by its text alone."""
-    if target.startswith("/"):
-        return True
-    place = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
-    return place == ".." or place.startswith("../")
+    """Say whether a symbolic link `name` to `target` might lead out of the directory that holds both.
+
+    It stays inside when its `..` all come first and are no more than the real directories above it: then it goes down
+    by names only, from inside, and any other link on that way stays inside for the same reason. A `..` behind a name is
+    taken to lead out, since that name may be a link. The rule looks at nothing but the text, so whoever writes a backup
+    and whoever restores it agree.
+    """
+    steps = [step for step in target.split("/") if step not in ("", ".")]
+    up = next((count for count, step in enumerate(steps) if step != ".."), len(steps))
+    above = len([step for step in name.split("/") if step not in ("", ".")]) - 1
+    return target.startswith("/") or up > above or ".." in steps[up:]
 
 
 def entries(directory: Path, skipped: Skipped) -> Iterator[Entry]:
@@ -74,7 +79,7 @@ def _entry(path: str, name: str) -> Entry:
 def _unfit(entry: Entry) -> str:
     mode = entry.status.st_mode
     if stat.S_ISLNK(mode):
-        return "a symbolic link that leads out of the directory" if leads_out(entry.name, entry.target) else ""
+        return "a symbolic link that may lead out of the directory" if leads_out(entry.name, entry.target) else ""
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
         return ""
     return "neither a file, a directory nor a symbolic link"
