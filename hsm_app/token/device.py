@@ -46,12 +46,13 @@ NEXT_STEPS: dict[type[ck.PKCS11Error], str] = {
     ck.AttributeTypeInvalid: "Run `hsm-vault token probe` to see what this device lacks",
     ck.TemplateInconsistent: "Run `hsm-vault token probe` to see what this device lacks",
 }
+UNMAPPED = {"0x1b": "CKR_ACTION_PROHIBITED"}  # codes of PKCS#11 v2.40 that the library does not know by name
 
 
 def code_of(error: ck.PKCS11Error) -> str:
     """Return the PKCS#11 name of an error: PinIncorrect is CKR_PIN_INCORRECT."""
     if type(error) is ck.PKCS11Error:
-        return str(error) or "an error without a code"
+        return UNMAPPED.get(str(error).rpartition(" ")[2], str(error) or "an error without a code")
     return "CKR_" + re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(error).__name__).upper()
 
 

@@ -15,7 +15,7 @@ from pkcs11 import Attribute
 from pkcs11.attributes import AttributeMapper
 
 Template = dict[Attribute, Any]
-Packed = dict[Attribute, bytes]
+Packed = dict[Attribute, Any]  # a template whose values are the device's bytes
 
 
 class _CkAttribute(ctypes.Structure):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import os
 import stat
+import warnings
 from pathlib import Path
 
 from hsm_app.errors import ConfigError
@@ -94,8 +95,10 @@ def pin_from_environment(name: str) -> Pin:
 def pin_from_prompt(prompt: str) -> Pin:
     """Ask on the terminal, without echo. ConfigError when there is no terminal."""
     try:
-        return Pin(getpass.getpass(prompt))
-    except (EOFError, OSError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)  # it would read the PIN with echo
+            return Pin(getpass.getpass(prompt))
+    except (EOFError, OSError, getpass.GetPassWarning) as error:
         raise ConfigError(
             "there is no terminal to ask for the PIN", "Use a PIN file, a credential or the environment"
         ) from error

@@ -53,7 +53,7 @@ from tests.token.fresh import ReplicaToken, officer, user
 
 READABLE: Template = {Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True}
 OPEN: Template = {Attribute.COPYABLE: True, Attribute.MODIFIABLE: True}
-PROHIBITED = "Unmapped error code 0x1b"  # CKR_ACTION_PROHIBITED, which the library does not know
+PROHIBITED = "CKR_ACTION_PROHIBITED"
 INCONSISTENT = "CKR_TEMPLATE_INCONSISTENT"
 
 
