@@ -29,11 +29,12 @@ from hsm_app.consensus.proposer import Ask, Chosen, Conflict, HeldValues, Poll, 
 from hsm_app.errors import Denied, QuorumError
 from hsm_app.model import RecordId, ReplicaId
 from hsm_app.replica.votes import Question, Voter
+from hsm_app.wire.votes import VALUE_LIMIT
 
 T = TypeVar("T")
 
 DEADLINE = 3.0  # seconds of one operation; the client's own patience is longer, so it hears which error it was
-HELD_VALUES = 16_384  # about 60 MB with the largest records
+HELD_VALUES = 4096  # a record's second operation follows the first within seconds
 FIRST_PAUSE, LONGEST_PAUSE = 0.004, 0.2  # seconds, times a random share: duelling proposers part
 
 
@@ -120,6 +121,8 @@ class Register:
         while isinstance(step, Ask):
             outcome = await _apply(transition, step.value)
             change = outcome.value if isinstance(outcome, Change) else None
+            if change is not None and len(change) > VALUE_LIMIT:
+                raise ValueError(f"a value of {len(change)} bytes; a vote carries {VALUE_LIMIT}")
             step = await self._advance(record, proposer, proposer.answer(change))
         held_values.keep(record, step.held)
         self._rounds[min(step.rounds, 3) - 1] += 1

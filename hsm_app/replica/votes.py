@@ -26,7 +26,7 @@ from hsm_app.model import RecordId, ReplicaId
 from hsm_app.ports import Store
 
 BATCH_LIMIT = 512  # votes of one transaction: about 20 ms of work, so a burst does not hold up the first of it
-HOT_SLOTS = 8192  # slots kept in memory: a record's second vote follows the first within seconds
+HOT_SLOTS = 4096  # slots kept in memory: a record's second vote follows the first within seconds
 
 
 class ClosableStore(Store, Protocol):

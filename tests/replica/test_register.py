@@ -171,9 +171,9 @@ async def test_three_of_five_that_hang_up_are_an_error_at_once() -> None:
         voter.mood = Mood.CUT
     began = time.monotonic()
     with pytest.raises(QuorumError, match="fewer than a majority of the replicas can be reached") as failed:
-        await register(voters).update(R, never)
+        await register(voters, deadline=60).update(R, never)
     assert not failed.value.ambiguous
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
 
 
 async def test_three_of_five_that_are_mute_are_an_error_within_the_deadline() -> None:
@@ -184,7 +184,7 @@ async def test_three_of_five_that_are_mute_are_an_error_within_the_deadline() ->
     with pytest.raises(QuorumError, match=r"no majority answered within 0\.2 s") as failed:
         await register(voters, deadline=0.2).update(R, never)
     assert not failed.value.ambiguous
-    assert 0.15 < time.monotonic() - began < 1
+    assert 0.15 < time.monotonic() - began < 10
 
 
 def mute_at(kind: type) -> Callable[[Question], Mood]:
@@ -352,13 +352,20 @@ async def test_operations_on_different_records_do_not_wait_for_each_other() -> N
 
 async def test_an_operation_that_waits_for_another_has_a_deadline_too() -> None:
     voters = group()
-    vault = register(voters, deadline=0.1)
+    vault = register(voters, deadline=1)
     for voter in voters:
         voter.mood = Mood.MUTE
     began = time.monotonic()
-    outcomes = await asyncio.gather(*(vault.update(R, read) for _ in range(5)), return_exceptions=True)
+    outcomes = await asyncio.gather(*(vault.update(R, read) for _ in range(10)), return_exceptions=True)
     assert all(isinstance(outcome, QuorumError) for outcome in outcomes)
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 5  # one after the other they would take ten
+
+
+async def test_a_value_that_no_vote_can_carry_is_a_bug_of_the_caller_and_is_not_sent() -> None:
+    voters = group()
+    with pytest.raises(ValueError, match="a vote carries 16384"):
+        await register(voters).update(R, to(bytes(16_385)))
+    assert questions(voters) == [Prepare]
 
 
 async def test_duelling_proposers_lose_no_change() -> None:
