@@ -7,7 +7,6 @@ CKA_UNWRAP_TEMPLATE, is proved by deed: the root has to refuse to unwrap a key i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,8 +112,3 @@ def _row(thing: Any, role: str) -> Row:
 
 def _name(value: Any) -> str:
     return getattr(value, "name", "no key" if value is None else str(value))
-
-
-def objects_of(session: Session) -> Sequence[Row]:
-    """Return a row for each object, matched with nothing."""
-    return [_row(thing, "") for thing in session.get_objects()]

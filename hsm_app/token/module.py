@@ -18,7 +18,7 @@ import pkcs11
 from pkcs11 import exceptions as ck
 
 from hsm_app.errors import TokenError
-from hsm_app.token.device import device_call
+from hsm_app.token.device import code_of, device_call
 
 if TYPE_CHECKING:
     from pkcs11._pkcs11 import lib
@@ -74,7 +74,6 @@ def _initialised(path: Path) -> lib:
     try:
         return pkcs11.lib(str(path))
     except ck.PKCS11Error as error:
-        detail = str(error) or type(error).__name__
         raise TokenError(
-            f"{path} does not load as a PKCS#11 module: {detail}", "Check the path, and the module's own configuration"
+            f"{path} does not load as a PKCS#11 module: {code_of(error)}", "Check the path, and the module's own configuration"
         ) from error
