@@ -94,8 +94,10 @@ def _generated_groups(text: str) -> list[str] | None:
     """Return six groups, right or mistyped, when the text has the shape of a generated code; None for any other."""
     groups = [group for group in _SEPARATORS.split(text.strip().upper()) if group]
     whole = "".join(groups)
-    if len(whole) == GROUPS * GROUP and _VALUES.keys() >= set(whole):
-        return [whole[at : at + GROUP] for at in range(0, len(whole), GROUP)]
+    if len(whole) == GROUPS * GROUP:
+        groups = [whole[at : at + GROUP] for at in range(0, len(whole), GROUP)]
+        if _VALUES.keys() >= set(whole):
+            return groups
     if len(groups) == GROUPS and sum(map(_is_right, groups, range(GROUPS))) >= GROUPS // 2:
         return groups
     return None

@@ -1,7 +1,7 @@
 """One step of a record: bytes of the chosen value in, bytes of the next value and the answer out.
 
 The caller seals and agrees on the bytes; nothing of the answer leaves before that. Refusals come back as values here,
-never as exceptions, so that a refusal, too, goes through the vote that everything goes through.
+never as exceptions, so that they, too, go through the vote (VAULT-NOTHING-LEAVES-UNCHOSEN).
 """
 
 from __future__ import annotations
