@@ -45,6 +45,7 @@ class FrameConnection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._last_frame = 0.0
         self._partial_since: float | None = None
+        self._outgoing: list[bytes] = []
         self._reason = "closed by the peer"
         self.source = ""
 
@@ -99,13 +100,23 @@ class FrameConnection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     def send(self, payload: bytes) -> None:
-        """Queue one frame. A frame for a connection that has ended is dropped: its reader is gone."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(encode_frame(payload))
+        """Queue one frame. A frame for a connection that has ended is dropped: its reader is gone.
+
+        What is sent in one tick of the loop leaves in one write: the system call is the dearest part of a frame.
+        """
+        if not self._outgoing:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._outgoing.append(encode_frame(payload))
+
+    def _flush(self) -> None:
+        if self._outgoing and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(self._outgoing))
+        self._outgoing.clear()
 
     def close(self, reason: str) -> None:
         """Close after what is queued has been sent, and remember why."""
         self._reason = reason
+        self._flush()
         if self._transport is not None:
             self._transport.close()
 

@@ -97,9 +97,13 @@ class Case:
 
     def account_token(self, scopes: tuple[str, ...] = ("vault:register", "vault:recover", "vault:status")) -> str:
         return issue_account_token(
-            private_key(500_001), tenant=TENANT, account=ACCOUNT, fleet=self.fleet.fleet, scopes=scopes,
+            private_key(500_001),
+            tenant=TENANT,
+            account=ACCOUNT,
+            fleet=self.fleet.fleet,
+            scopes=scopes,
             now=self.clock.at,
-        )  # fmt: skip
+        )
 
     async def register(self, code: str = "right", number: int = 1) -> bytes:
         """Register and activate; return the export key."""
@@ -110,14 +114,21 @@ class Case:
             messages.RegisterStarted,
         )
         record, export_key = client.register_finish(
-            start, evaluated=started.evaluated, server_public_key=started.server_public_key,
-            envelope_nonce=os.urandom(32), identities=identities, stretch=lambda data: data,
-        )  # fmt: skip
+            start,
+            evaluated=started.evaluated,
+            server_public_key=started.server_public_key,
+            envelope_nonce=os.urandom(32),
+            identities=identities,
+            stretch=lambda data: data,
+        )
         registration_id = RegistrationId(bytes([number]) * 16)
         finish = messages.RegisterFinish(
-            ticket=started.ticket, registration_id=registration_id, opaque_record=record, payload=PAYLOAD,
+            ticket=started.ticket,
+            registration_id=registration_id,
+            opaque_record=record,
+            payload=PAYLOAD,
             owner_public_key=owner_public_key(export_key),
-        )  # fmt: skip
+        )
         expect(await self.ask(finish), messages.RegisterFinished)
         activate = messages.Activate(token=token, name=NAME, registration_id=registration_id, owner_signature=b"")
         expect(await self.ask(activate), messages.Activated)
@@ -135,9 +146,13 @@ class Case:
 
     def prove(self, login: client.ClientLoginState, started: messages.RecoverStarted) -> messages.RecoverFinish:
         result = client.login_finish(
-            login, started.ke2, identities=identities_of(self.fleet), context=CONTEXT, stretch=lambda data: data,
+            login,
+            started.ke2,
+            identities=identities_of(self.fleet),
+            context=CONTEXT,
+            stretch=lambda data: data,
             server_public_key=self.fleet.opaque_public,
-        )  # fmt: skip
+        )
         return messages.RecoverFinish(ticket=started.ticket, ke3=result.ke3)
 
 
@@ -183,7 +198,7 @@ def case_on(made: ReplicaToken, token: Pkcs11Token, policy: AttemptPolicy = POLI
             not_before=NOW,
             not_after=NOW + 86_400,
             fleets=(fleet,),
-        )  # fmt: skip
+        )
     )
     fleet = manifest.fleets[0]
     tokens, voters, clock = SpyTokens(token), group(3), Time()

@@ -1,4 +1,4 @@
-"""The service on a real SoftHSM token: what it answers, what it refuses, and what it does not do before a majority spoke.
+"""The service on a real SoftHSM token: what it answers, refuses, and does not do before a majority has spoken.
 
 The acceptors are the real ones, in memory; whole fleets are in `tests/system`.
 """
