@@ -75,5 +75,6 @@ def _initialised(path: Path) -> lib:
         return pkcs11.lib(str(path))
     except ck.PKCS11Error as error:
         raise TokenError(
-            f"{path} does not load as a PKCS#11 module: {code_of(error)}", "Check the path, and the module's own configuration"
+            f"{path} does not load as a PKCS#11 module: {code_of(error)}",
+            "Check the path, and the module's own configuration",
         ) from error
