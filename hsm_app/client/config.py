@@ -23,8 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+from hsm_app.client.account_token import check_names, read_account_token
 from hsm_app.errors import ConfigError
-from hsm_app.fleet.account import ACCOUNT_LIMIT, TOKEN_LIMIT
+from hsm_app.fleet.account import ACCOUNT_LIMIT
 from hsm_app.fleet.manifest import Fleet, FleetState, Manifest, check_window
 from hsm_app.fleet.manifest_json import parse_manifest
 from hsm_app.model import Subject
@@ -117,26 +118,11 @@ def check_fleet(fleet: Fleet, tenant: str) -> None:
         raise ConfigError(f"the fleet {fleet.fleet} knows no tenant {tenant!r}", "Check tenant, fleet and manifest")
 
 
-def read_account_token(path: Path) -> str:
-    """Return the account token in the file at `path`. ConfigError when there is none."""
-    try:
-        raw = path.read_bytes()[: TOKEN_LIMIT + 2].strip()
-    except OSError as error:
-        raise ConfigError(
-            f"token_file: cannot read {path}: {error.strerror}", "Have the service of the account write a token there"
-        ) from error
-    if not 0 < len(raw) <= TOKEN_LIMIT or not raw.isascii() or b"\n" in raw:
-        raise ConfigError(
-            f"token_file: {path} holds no account token", "Have the service of the account write a new one"
-        )
-    return raw.decode()
-
-
 def check(path: Path) -> tuple[str, ...]:
     """Check everything that the file at `path` names; return what it says, a line each. ConfigError for a fault."""
     settings = read_client_settings(path)
     config = vault_config(settings)
-    config.account_token()
+    check_names(config.account_token(), config.subject)
     subject, fleet = config.subject, config.fleet
     return (
         f"relay     {config.relay}",

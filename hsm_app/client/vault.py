@@ -20,6 +20,7 @@ import time
 from types import TracebackType
 from typing import NoReturn
 
+from hsm_app.client.account_token import check_names
 from hsm_app.client.config import VaultConfig
 from hsm_app.client.exchange import Exchange
 from hsm_app.client.opaque_session import OpaqueSession
@@ -235,7 +236,9 @@ class AsyncVault:
 
     def _token(self) -> str:
         check_window(self._config.manifest, int(time.time()))
-        return self._config.account_token()
+        token = self._config.account_token()
+        check_names(token, self._subject)
+        return token
 
     def _check_active(self) -> None:
         if self._fleet.state is not FleetState.ACTIVE:

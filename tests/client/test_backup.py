@@ -192,6 +192,18 @@ class TestPlaces:
         with pytest.raises(BackupError, match=r"cannot read .*b\.age: No such file"):
             restore_backup(tmp_path / "b.age", tmp_path / "new", KEY)
 
+    def test_a_backup_that_appears_meanwhile_is_kept(self, tmp_path: Path, tree: Path) -> None:
+        with pytest.raises(BackupError, match="exists already"):
+            create_backup(tree, tmp_path / "b.age", KEY, lambda _done: (tmp_path / "b.age").touch())
+        assert (tmp_path / "b.age").read_bytes() == b""
+        assert leftovers(tmp_path) == []
+
+    def test_a_target_that_appears_meanwhile_is_kept(self, tmp_path: Path, backup: Path) -> None:
+        with pytest.raises(BackupError, match="exists already"):
+            restore_backup(backup, tmp_path / "new", KEY, lambda _done: (tmp_path / "new").mkdir(exist_ok=True))
+        assert os.listdir(tmp_path / "new") == []
+        assert leftovers(tmp_path) == []
+
 
 class TestContents:
     """Directories that cannot be read, or hold what cannot be restored."""
@@ -214,6 +226,23 @@ class TestContents:
 
         with pytest.raises(BackupError, match="large changed while it was read"):
             create_backup(tree, tmp_path / "b.age", KEY, shrink)
+        assert sorted(os.listdir(tmp_path)) == ["tree"]
+
+    @pytest.mark.parametrize("kind", ["link", "pipe"])
+    def test_a_file_that_becomes_something_else_ends_the_backup(
+        self, tmp_path: Path, tree: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        letter, real = tree / "letter.txt", os.open
+
+        def swapped(path: str, *arguments: int, **options: int) -> int:
+            if str(path) == str(letter):  # between the look at it and its opening
+                letter.unlink()
+                letter.symlink_to("/etc/passwd") if kind == "link" else os.mkfifo(letter)
+            return real(path, *arguments, **options)
+
+        monkeypatch.setattr(os, "open", swapped)
+        with pytest.raises(BackupError, match=r"letter\.txt"):
+            create_backup(tree, tmp_path / "b.age", KEY)
         assert sorted(os.listdir(tmp_path)) == ["tree"]
 
     def test_a_file_that_vanishes_ends_the_backup(self, tmp_path: Path, tree: Path) -> None:
@@ -324,6 +353,16 @@ def test_no_set_of_links_that_stay_in_leads_out_together(data: st.DataObject) ->
             if not leads_out(name, target):
                 (root / name).symlink_to(target)
                 assert Path(os.path.realpath(root / name)).is_relative_to(root)
+
+
+def test_a_tar_with_much_padding_is_read_to_its_end(tmp_path: Path) -> None:
+    """The end that age vouches for lies behind the end that tar knows."""
+    whole = pyrage.encrypt(hostile(member("f")) + bytes(3_000_000), [identity(KEY).to_public()])
+    (tmp_path / "b.age").write_bytes(whole)
+    assert restore_backup(tmp_path / "b.age", tmp_path / "new", KEY).files == 1
+    (tmp_path / "b.age").write_bytes(whole[:-1])
+    with pytest.raises(BackupError, match="cut short"):
+        restore_backup(tmp_path / "b.age", tmp_path / "other", KEY)
 
 
 def test_set_id_bits_and_writing_by_others_are_not_restored(tmp_path: Path) -> None:

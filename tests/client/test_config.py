@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from pathlib import Path
 
@@ -110,3 +111,36 @@ def test_a_token_file_is_refused_that_is(tmp_path: Path, token: bytes) -> None:
     (tmp_path / "token").write_bytes(token)
     with pytest.raises(ConfigError, match="holds no account token"):
         check(path)
+
+
+def jwt(claims: bytes) -> bytes:
+    return b"e30." + base64.urlsafe_b64encode(claims).rstrip(b"=") + b".c2ln"
+
+
+FOREIGN = {
+    "another account": b'{"iss": "tenant-1", "sub": "bob"}',
+    "another tenant": b'{"iss": "tenant-2", "sub": "anna@example.org"}',
+    "an account that is a number": b'{"iss": "tenant-1", "sub": 7}',
+}
+OWN_OR_UNREADABLE = {
+    "this account": b'{"iss": "tenant-1", "sub": "anna@example.org"}',
+    "nobody": b"{}",
+    "a list": b"[]",
+    "no JSON": b"\xff",
+    "endless JSON": b"[" * 1000,
+}
+
+
+@pytest.mark.parametrize("claims", FOREIGN.values(), ids=FOREIGN.keys())
+def test_a_token_is_noticed_that_names(tmp_path: Path, claims: bytes) -> None:
+    path = write(tmp_path)
+    (tmp_path / "token").write_bytes(jwt(claims))
+    with pytest.raises(ConfigError, match="the account token is for account"):
+        check(path)
+
+
+@pytest.mark.parametrize("claims", OWN_OR_UNREADABLE.values(), ids=OWN_OR_UNREADABLE.keys())
+def test_the_fleet_decides_about_a_token_that_names(tmp_path: Path, claims: bytes) -> None:
+    path = write(tmp_path)
+    (tmp_path / "token").write_bytes(jwt(claims))
+    check(path)
