@@ -16,7 +16,6 @@ from hsm_app.errors import Denied, DenyReason, ProtocolError
 from hsm_app.model import AttemptId, RecordId, Subject, WrappedKey
 
 FORMAT = 1
-LIFETIME = 600  # seconds; ample for Argon2id on a slow phone and some retries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
