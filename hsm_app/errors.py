@@ -10,7 +10,7 @@
 | `BackupError` | a backup file or its target directory | 9 |
 | `Denied` | policy; one exit code for each `DenyReason` | 20 and up |
 
-A check that fails raises; it never returns False. Messages name what happened and the next step, and never hold a secret.
+A check that fails raises; it never returns False. Messages name what happened and the next step, and hold no secret.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the programs demand of the world outside: obligations, not implementations.
 
-Adapters: `token/` implements Token, `store/` implements Store, `replica/` implements Clock and Entropy for the live process.
+Adapters: `token/` implements Token and TokenQueue, `store/` implements Store, `replica/clock` implements Clock.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ class Token(Entropy, Protocol):
     """
 
     def kem_shared_x(self, enc: bytes) -> bytes:
-        """Return the 32-byte x coordinate of `fleet-kem` times `enc` (65-byte uncompressed, RFC 9180 section 4.1)."""
+        """Return the 32-byte x coordinate of `fleet-kem` times `enc` (65 bytes; RFC 9180, 4.1)."""
 
     def opaque_dh(self, public: bytes) -> bytes:
         """Return `fleet-opaque` times `public`, the full point (RFC 9807 section 6.4.1.2)."""
 
     def create_record_key(self, blinded: bytes) -> tuple[WrappedKey, bytes]:
-        """Make an OPRF key, wrap it, evaluate `blinded` under it, destroy the object; return blob and evaluated point."""
+        """Make an OPRF key, wrap it, evaluate `blinded` under it, destroy it; return key and evaluated point."""
 
     def evaluate(self, key: WrappedKey, blinded: bytes) -> bytes:
-        """Return the record's OPRF key times `blinded` (RFC 9497 section 3.3.1, BlindEvaluate). Destroyed also on error."""
+        """Return the record's OPRF key times `blinded` (RFC 9497, 3.3.1: BlindEvaluate). Destroyed also on error."""
 
     def message_key(self, purpose: bytes, nonce: bytes) -> bytes:
         """Return HMAC-SHA256(`fleet-seal`, purpose || nonce): the key of one sealed message. `nonce` is 32 bytes."""
@@ -53,7 +53,7 @@ class Token(Entropy, Protocol):
         """Return raw r || s (64 bytes) by `replica-identity` over SHA-256(message)."""
 
     def link_keys(self, peer: bytes, transcript: bytes) -> LinkKeys:
-        """Derive a connection's keys from `replica-link` and the peer's link key; the shared secret stays in the token."""
+        """Derive a connection's keys from `replica-link` and the peer's link key; the secret stays in the token."""
 
 
 class TokenQueue(Protocol):
@@ -75,3 +75,6 @@ class Store(Protocol):
 
     def count(self) -> int:
         """Return the number of rows."""
+
+    def close(self) -> None:
+        """Give the store up, so that another process may open it."""

@@ -130,7 +130,8 @@ def new_device(root: Path, fleet: Path, device: str, account: str, record: str) 
     config = home / "client.toml"
     template = (fleet / "client.toml").read_text()
     config.write_text(
-        template.replace("@ACCOUNT@", account).replace("@RECORD@", record).replace("@HOME@", str(home)), encoding="utf-8"
+        template.replace("@ACCOUNT@", account).replace("@RECORD@", record).replace("@HOME@", str(home)),
+        encoding="utf-8",
     )
     return ["--config", str(config)]
 

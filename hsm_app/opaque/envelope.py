@@ -15,7 +15,7 @@ Stretch = Callable[[bytes], bytes]
 FAILURE = "the recovery code is wrong, or the server is not the one that was registered with"
 
 
-class AuthenticationFailed(ProtocolError):  # noqa: N818
+class AuthenticationFailed(ProtocolError):
     """The one answer to every failure of a login, so that nobody learns which check it was."""
 
     def __init__(self) -> None:

@@ -29,11 +29,6 @@ BATCH_LIMIT = 512  # votes of one transaction: about 20 ms of work, so a burst d
 HOT_SLOTS = 4096  # slots kept in memory: a record's second vote follows the first within seconds
 
 
-class ClosableStore(Store, Protocol):
-    def close(self) -> None:
-        """Give the store up, so that another process may open it."""
-
-
 class Question(NamedTuple):
     """What a proposer asks this replica about one record."""
 
@@ -66,7 +61,7 @@ _Answered = list[tuple[Callable[[list[Reply]], None], list[Reply]]]
 class VoteWorker:
     """The acceptor of one replica for all records. All methods are called on the event loop's thread."""
 
-    def __init__(self, opener: Callable[[], ClosableStore], *, fatal: Callable[[Exception], None]) -> None:
+    def __init__(self, opener: Callable[[], Store], *, fatal: Callable[[Exception], None]) -> None:
         """`opener` opens the store on the worker's thread. `fatal` is called on the loop's thread, at most once.
 
         It gets a StoreError, or any other exception when the worker itself has a bug.
