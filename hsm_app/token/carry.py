@@ -7,8 +7,7 @@
 
 Unwrapping must not reopen what was closed, so the transport key carries CKA_UNWRAP_TEMPLATE: the root arrives with
 the rights of the final template or not at all, and a recorded blob opens to nothing else. The first token's root goes
-the same way, because a key that was generated extractable stays ALWAYS_EXTRACTABLE's opposite only in name: copies made
-before could still be read.
+the same way: a key that was generated extractable has been open to its user once, one that arrives never was.
 
 Not covered: SoftHSM takes no array inside an array, so the transport key cannot demand that the root carries its own
 CKA_UNWRAP_TEMPLATE. Who holds the user PIN *while the transport key lives* could install a root without it. The

@@ -46,7 +46,7 @@ def initialise_token(location: TokenLocation, so_pin: str, user_pin: str) -> Non
 
 
 def _free_slot(module: Module, label: str) -> int:
-    tokens = list(tokens_of(module))
+    tokens = tokens_of(module)
     if any(token.label == label for token in tokens if token.flags & TokenFlag.TOKEN_INITIALIZED):
         raise TokenError(f"there is a token {label!r} already", "Choose another label; a token is never overwritten")
     free = [token.slot.slot_id for token in tokens if not token.flags & TokenFlag.TOKEN_INITIALIZED]

@@ -31,7 +31,7 @@ from hsm_app.token.objects import NO_DEFAULTS, make_ec_pair
 # The device sets these: made in the token, and never readable since.
 BORN_HERE: Template = {Attribute.LOCAL: True, Attribute.ALWAYS_SENSITIVE: True, Attribute.NEVER_EXTRACTABLE: True}
 UNREAD = (Attribute.LABEL, Attribute.UNWRAP_TEMPLATE)
-SHOWN = (Attribute.CLASS, Attribute.KEY_TYPE, Attribute.LABEL, Attribute.TOKEN, Attribute.PRIVATE)
+SHOWN = (Attribute.CLASS, Attribute.KEY_TYPE, Attribute.LABEL)
 FORGED = "Do not use this token: start anew with fresh ones, and find out who could log in to it"
 
 
@@ -106,7 +106,7 @@ def _read(thing: Any, key: Attribute) -> Any:
 
 
 def _row(thing: Any, role: str) -> Row:
-    kind, key_type, label = (_read(thing, key) for key in SHOWN[:3])
+    kind, key_type, label = (_read(thing, key) for key in SHOWN)
     return Row(kind=_name(kind), key_type=_name(key_type), label=label or "", role=role)
 
 

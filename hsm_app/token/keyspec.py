@@ -42,7 +42,6 @@ CARRY_PARAMETERS = (
 IDENTITY, LINK, TRANSPORT = "replica-identity", "replica-link", "replica-transport"
 ROOT, ORIGIN, TRUSTED = "fleet-root", "fleet-root-origin", "fleet-carry-trusted"
 KEM, OPAQUE, SEAL, ID = "fleet-kem", "fleet-opaque", "fleet-seal", "fleet-id"
-RECORD = "record-oprf"
 
 _PRIVATE_USES = (Attribute.DECRYPT, Attribute.SIGN, Attribute.SIGN_RECOVER, Attribute.UNWRAP, Attribute.DERIVE)
 _PUBLIC_USES = (Attribute.ENCRYPT, Attribute.VERIFY, Attribute.VERIFY_RECOVER, Attribute.WRAP, Attribute.DERIVE)

@@ -37,7 +37,7 @@ def load_module(location: TokenLocation) -> Module:
 
 
 @device_call("list its slots")
-def tokens_of(module: Module) -> Iterator[Token]:
+def tokens_of(module: Module) -> list[Token]:
     """Return the tokens that are present, initialised or not."""
     found = []
     for slot in module.library.get_slots(token_present=True):
@@ -45,12 +45,12 @@ def tokens_of(module: Module) -> Iterator[Token]:
             found.append(slot.get_token())
         except (ck.TokenNotPresent, ck.TokenNotRecognised):
             continue  # taken out since the slots were listed
-    return iter(found)
+    return found
 
 
 def find_token(module: Module, label: str) -> Token:
     """Return the one initialised token with this label, its user PIN set and not locked. Raises TokenError."""
-    tokens = list(tokens_of(module))
+    tokens = tokens_of(module)
     initialised = [token for token in tokens if token.flags & TokenFlag.TOKEN_INITIALIZED]
     matching = [token for token in initialised if token.label == label]
     if not matching:
@@ -87,7 +87,9 @@ def login_officer(token: Token, so_pin: str) -> Session:
 
 
 def _open(token: Token, mapper: TemplateMapper, *, user_pin: str | None = None, so_pin: str | None = None) -> Session:
-    for last in (*(False,) * (LOGIN_TRIES - 1), True):
+    tries = 0
+    while True:
+        tries += 1
         try:
             return token.open(rw=True, attribute_mapper=mapper, user_pin=user_pin, so_pin=so_pin)
         except ck.PinIncorrect as error:
@@ -96,12 +98,11 @@ def _open(token: Token, mapper: TemplateMapper, *, user_pin: str | None = None, 
                 "Check where the PIN comes from; a device may lock itself after a few wrong PINs",
             ) from error
         except ck.GeneralError as error:
-            if last:
+            if tries == LOGIN_TRIES:
                 refuse(f"log in to {token.label!r}", error)
             time.sleep(LOGIN_PAUSE)
         except ck.PKCS11Error as error:
             refuse(f"log in to {token.label!r}", error)
-    raise AssertionError("unreachable")
 
 
 @contextmanager

@@ -121,7 +121,8 @@ def unwrap_rsa(bench: Bench) -> str:
         public_template=ks.TRANSPORT_PUBLIC,
         private_template=transport,
     )
-    bench.keep(public), bench.keep(private)
+    bench.keep(public)
+    bench.keep(private)
     key = RSAPublicNumbers(EXPONENT, int.from_bytes(public[Attribute.MODULUS], "big")).public_key()
     blob = key.encrypt(bytes(range(32)), OAEP(MGF1(SHA1()), SHA1(), None))
     root = _unwrap_root(bench, private, blob, {**ks.ROOT_KEY, Attribute.TOKEN: False})

@@ -14,7 +14,6 @@ from pkcs11 import Attribute, KeyType, ObjectClass, Session
 
 from hsm_app.errors import ConfigError, TokenError
 from hsm_app.model import WrappedKey
-from hsm_app.token import carry
 from hsm_app.token import keyspec as ks
 from hsm_app.token.fleet_keys import FleetKeys
 from hsm_app.token.inventory import check_inventory, check_root, replica_objects
@@ -289,7 +288,3 @@ def test_fleet_keys_have_one_encoding(sealed_token: ReplicaToken) -> None:
     text = replace(keys, kem=WrappedKey(blob=keys.kem.blob, public="text"))  # type: ignore[arg-type]
     with pytest.raises(ConfigError):
         FleetKeys.from_bytes(text.to_bytes())
-
-
-def test_carry_is_the_module_that_the_attacks_change() -> None:
-    assert carry.TRUSTED_KEY is ks.TRUSTED_KEY
