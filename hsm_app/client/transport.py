@@ -23,7 +23,7 @@ class RelayConnection:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._ids = count(1)
-        self._waiting: dict[int, asyncio.Future[Response]] = {}
+        self._waiting: dict[int, tuple[FrameConnection, asyncio.Future[Response]]] = {}
         self._connection: FrameConnection | None = None
         self._dialling = asyncio.Lock()
 
@@ -35,7 +35,7 @@ class RelayConnection:
                 connection = await self._connected()
                 number = next(self._ids)
                 answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-                self._waiting[number] = answer
+                self._waiting[number] = connection, answer
                 connection.send(encode_request(Request(id=number, route=route, sealed=sealed)))
                 sent = True
                 try:
@@ -73,14 +73,13 @@ class RelayConnection:
 
     def _received(self, connection: FrameConnection, frame: bytes) -> None:
         response = decode_response(frame)
-        answer = self._waiting.get(response.id)
-        if answer is not None and not answer.done():  # else nobody waits any more, or nobody ever asked
+        asked, answer = self._waiting.get(response.id, (None, None))
+        if asked is connection and answer is not None and not answer.done():  # else nobody waits, or nobody ever asked
             answer.set_result(response)
 
     def _lost(self, connection: FrameConnection, reason: str) -> None:
-        if connection is not self._connection:
-            return
-        self._connection = None
-        for answer in self._waiting.values():
-            if not answer.done():
+        if connection is self._connection:
+            self._connection = None
+        for asked, answer in self._waiting.values():
+            if asked is connection and not answer.done():
                 answer.set_exception(QuorumError(f"the relay hung up: {reason}", NETWORK, ambiguous=True))

@@ -164,3 +164,19 @@ async def test_an_answer_of_another_kind_than_expected() -> None:
         with pytest.raises(ProtocolError, match="StatusReport"):
             await Exchange(config(end.address), connection).ask(QUESTION, Deleted)
         await connection.close()
+
+
+async def test_a_connection_that_ends_takes_only_its_own_questions_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one is given up while its question waits; its end, noticed later, must not touch the second's."""
+    monkeypatch.setattr(exchange, "PAUSES", ())
+    async with fleet_end(say_nothing, answer(REPORT)) as end:
+        connection = RelayConnection(end.address)
+        asking = Exchange(config(end.address), connection)
+        first = asyncio.create_task(asking.ask(QUESTION, StatusReport))
+        while not end.sealed:
+            await asyncio.sleep(0.01)
+        connection._connection.close("given up")  # type: ignore[union-attr]
+        assert await asking.ask(QUESTION, StatusReport) == REPORT
+        with pytest.raises(QuorumError, match="the relay hung up: given up"):
+            await first
+        await connection.close()
