@@ -81,7 +81,10 @@ def register_finish(
     randomized = randomize(oprf.finalize(state, evaluated), stretch)
     envelope, opened = store(randomized, envelope_nonce, server_public_key, identities)
     record = RegistrationRecord(
-        client_public_key=opened.client_public_key, masking_key=masking_key(randomized), envelope=envelope
+        client_public_key=opened.client_public_key,
+        client_point=opened.client_key.public,
+        masking_key=masking_key(randomized),
+        envelope=envelope,
     )
     return record.to_bytes(), opened.export_key
 

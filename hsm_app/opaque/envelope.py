@@ -106,5 +106,7 @@ def _tag(randomized: bytes, nonce: bytes, client_public: bytes, server_public: b
 
 
 def prefixed(data: bytes) -> bytes:
-    """Two bytes of length before the data: I2OSP(len, 2) || data."""
+    """Two bytes of length before the data: I2OSP(len, 2) || data. ProtocolError when they cannot say it."""
+    if len(data) > 0xFFFF:
+        raise ProtocolError("an identity or context is longer than 65535 bytes", "Choose a shorter one")
     return len(data).to_bytes(2, "big") + data

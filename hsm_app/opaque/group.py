@@ -10,14 +10,18 @@ square drops out and the equation is linear in ys:
 
     ys = (f(xs) + yj^2 - (xt + xs + xj) * (xs - xj)^2) / (2 * yj)
 
-yj is never 0: the group's order is an odd prime, so no point has order two. The formula needs S != J and S != -J, that
-is B != j*G and B != -j*G, and then neither B + j*G nor T is infinity. So j = 1, except for B = G or B = -G, where j =
-2: then 2*G is neither B nor -B. Every B on the curve is covered.
+yj is never 0: the group's order is an odd prime, so no point has order two. The chord exists when S is neither J nor
+-J. As k is invertible, that is: B is neither j*G nor -j*G; and then neither B + j*G nor T is infinity. So j = 1, except
+for B = G and B = -G, where j = 2: 2*G is neither of them, for the order is not 3. Every B of the curve is covered.
 
-An oracle that lies is found: the result must lie on the curve, and for given xs, xt only the ys of the true chord does.
-(A liar that knows k can of course answer for another k; nothing here checks a device's honesty.) The same
-multiplication serves software keys, with OpenSSL's constant-time ECDH as the oracle; Python's integers, which are not
-constant time, touch only coordinates, and no branch here depends on them.
+Wrong answers. A result is accepted if xs is not xj, which no right answer is, and if ys^2 = f(xs). Then (xs, ys) is a
+point S', and by the chord's equation, read backwards, xt = x(S' + J): the two answers belong to one point. So answers
+that are stuck, stale, garbled or of another key are a TokenError. A device that picks an S' of its own and answers
+x(S') and x(S' + J) is believed: its honesty is not proved here, but by the MAC of the other side.
+
+Software keys use the same multiplication with OpenSSL's constant-time ECDH as the oracle, so no scalar is ever in
+Python's arithmetic. Coordinates are, those of shared secrets included, and Python's integers are not constant time: a
+handful of products of full width for each, and no branch on a result but the check.
 """
 
 from __future__ import annotations
@@ -104,7 +108,7 @@ def multiply(oracle: Oracle, public: Point, point: Point) -> Point:
     f = (xs * xs * xs + A * xs + B) % P
     difference = xs - known.x
     ys = (f + known.y_squared - (xt + xs + known.x) * difference * difference) * known.half_inverse_y % P
-    if (ys * ys - f) % P:
+    if difference == 0 or (ys * ys - f) % P:
         raise TokenError(
             "the token's two answers for one point do not fit its public key", "Check the token and the keys"
         )

@@ -9,7 +9,8 @@
 | KE2 | 259 | evaluated element, masking nonce, masked response (97), server nonce, server keyshare, server MAC |
 | KE3 | 32 | client MAC |
 
-Decoding checks length and, for a request's points, that they are on the curve (section 10.7).
+Decoding checks the length, and of what a client sent that its points are on the curve (section 10.7). The client checks
+the points of KE2 where it uses them, so that all of its failures look alike.
 """
 
 from __future__ import annotations
@@ -41,9 +42,10 @@ def split(data: bytes, what: str, *sizes: int) -> list[bytes]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrationRecord:
-    """What the server stores for a client (section 5.1)."""
+    """What the server stores for a client (section 5.1). `client_point` is the checked public key."""
 
     client_public_key: bytes
+    client_point: Point
     masking_key: bytes = field(repr=False)
     envelope: bytes = field(repr=False)
 
@@ -53,7 +55,9 @@ class RegistrationRecord:
     @staticmethod
     def from_bytes(data: bytes) -> RegistrationRecord:
         public, masking, envelope = split(data, "a registration record", ELEMENT, HASH, ENVELOPE)
-        return RegistrationRecord(client_public_key=public, masking_key=masking, envelope=envelope)
+        return RegistrationRecord(
+            client_public_key=public, client_point=check_point(public), masking_key=masking, envelope=envelope
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

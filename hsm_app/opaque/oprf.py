@@ -42,10 +42,10 @@ def blind(message: bytes, scalar: int) -> Blinded:
 def finalize(state: Blinded, evaluated: bytes) -> bytes:
     """Return the 32-byte output (section 3.3.1).
 
-    ProtocolError for a malformed element, and for an evaluated element equal to the blinded one: a server that sends
-    the client's own element back acts with key 1, so its output would be known to everyone.
+    ProtocolError for a malformed element, and for the blinded element or its negative: a server that sends the client's
+    own element back acts with key 1 or -1, so its output could be computed by everyone.
     """
-    if evaluated == state.element:
+    if evaluated[1:] == state.element[1:]:
         raise ProtocolError("the server sent the client's own element back", "Do not trust this server")
     return _hash_output(state.message, unblind(state.blind, check_point(evaluated)))
 

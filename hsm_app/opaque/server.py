@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from hsm_app.opaque.ake import preamble, session_keys
 from hsm_app.opaque.envelope import AuthenticationFailed, Identities, key_pair, mask
-from hsm_app.opaque.group import check_point, encode
+from hsm_app.opaque.group import encode
 from hsm_app.opaque.messages import KE1, KE2, RegistrationRecord
 
 
@@ -70,7 +70,7 @@ def respond(
         server_keyshare=encode(ephemeral.public),
     )
     dh1 = encode(ephemeral.times(ke1.keyshare_point))
-    dh3 = encode(ephemeral.times(check_point(record.client_public_key)))
+    dh3 = encode(ephemeral.times(record.client_point))
     transcript = preamble(
         context=context,
         client=identities.client if identities.client is not None else record.client_public_key,
