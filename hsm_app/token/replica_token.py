@@ -82,6 +82,7 @@ class Pkcs11Token:
         self._fleet_keys = fleet_keys
         self._commitments = commitments
         self._recycle_after = recycle_after
+        self._replica_publics: tuple[bytes, bytes] | None = None
         self._opaque_public = _own_point(commitments.opaque_public)
         self._open()
 
@@ -107,6 +108,7 @@ class Pkcs11Token:
         """Prove that this token holds the replica's keys of the manifest (33-byte points), or raise TokenError."""
         prove_signs(self.sign, IDENTITY, identity_public)
         prove_derives(self._link, LINK, link_public)
+        self._replica_publics = identity_public, link_public
 
     @device_call("give random bytes")
     def random(self, length: int) -> bytes:
@@ -212,6 +214,9 @@ class Pkcs11Token:
         """Finalise the module and open the token again: the same keys, proved again, in fresh memory."""
         self._module.reload()
         self._open()
+        if self._replica_publics is not None:
+            identity, link = self._replica_publics
+            self.check_replica_keys(identity_public=identity, link_public=link)
 
     def close(self) -> None:
         """Finalise the module; every key of the session is gone."""

@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from pkcs11 import ObjectClass
 
 from hsm_app.errors import ProtocolError, TokenError, VaultError
 from hsm_app.model import WrappedKey
@@ -26,7 +27,9 @@ from hsm_app.opaque.group import (
     multiply,
     negate,
 )
-from hsm_app.token.objects import shared_x
+from hsm_app.token.keyspec import EC_PUBLIC, IDENTITY, IDENTITY_KEY
+from hsm_app.token.location import load_module
+from hsm_app.token.objects import find_one, make_ec_pair, shared_x
 from hsm_app.token.replica_token import Pkcs11Token
 from tests.token.fresh import ReplicaToken, known_key, user
 
@@ -215,6 +218,21 @@ def test_reopening_keeps_the_keys(token: Pkcs11Token) -> None:
     token.reopen()
     assert token.evaluate(key, encode(TWO_G)) == evaluated
     assert (token.message_key(b"record", bytes(32)), token.record_id(b"subject")) == (sealed, subject)
+
+
+def test_reopening_proves_the_replicas_own_keys_again(replica: ReplicaToken) -> None:
+    """While the module is down, somebody puts another identity in its place."""
+    token = replica.open()
+    token.check_replica_keys(identity_public=replica.identity_public, link_public=replica.link_public)
+    token.reopen()
+    token.close()
+    with user(replica.location) as session:
+        find_one(session, IDENTITY, ObjectClass.PRIVATE_KEY).destroy()
+        make_ec_pair(session, EC_PUBLIC, IDENTITY_KEY)
+    token._module = load_module(replica.location)
+    with pytest.raises(TokenError, match="replica-identity is not the key that the manifest names"):
+        token.reopen()
+    token.close()
 
 
 def test_reopening_between_jobs_only_after_enough_objects(sealed_token: ReplicaToken) -> None:
