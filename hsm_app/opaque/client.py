@@ -52,7 +52,7 @@ class ClientLoginState:
 class LoginResult:
     """`ke3` is for the server, `export_key` (32 bytes) never leaves the client."""
 
-    ke3: bytes
+    ke3: bytes = field(repr=False)
     session_key: bytes = field(repr=False)
     export_key: bytes = field(repr=False)
 

@@ -26,7 +26,6 @@ HASH = 32  # Nh, Nx
 KEY = 32  # Nsk, Nok
 ENVELOPE = NONCE + MAC  # Ne
 MASKED = ELEMENT + ENVELOPE
-RECORD, KE1_SIZE, KE2_SIZE, KE3_SIZE = 129, 98, 259, 32
 
 
 def split(data: bytes, what: str, *sizes: int) -> list[bytes]:

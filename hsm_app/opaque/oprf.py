@@ -45,9 +45,10 @@ def finalize(state: Blinded, evaluated: bytes) -> bytes:
     ProtocolError for a malformed element, and for the blinded element or its negative: a server that sends the client's
     own element back acts with key 1 or -1, so its output could be computed by everyone.
     """
-    if evaluated[1:] == state.element[1:]:
+    point = check_point(evaluated)
+    if encode(point)[1:] == state.element[1:]:
         raise ProtocolError("the server sent the client's own element back", "Do not trust this server")
-    return _hash_output(state.message, unblind(state.blind, check_point(evaluated)))
+    return _hash_output(state.message, unblind(state.blind, point))
 
 
 def unblind(scalar: int, evaluated: Point) -> bytes:
