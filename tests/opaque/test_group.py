@@ -114,7 +114,6 @@ LIES: dict[str, Oracle] = {
     "the first answer is the public key": at_call(0, lambda _: x_of(PUBLIC)),
     "both answers are zero": lambda _: bytes(32),
     "the key is another one": recording([], OTHER),
-    "an answer is not below p": lambda _: P.to_bytes(32, "big"),
     "an answer is short": lambda data: honest(data)[1:],
     "an answer is long": lambda data: b"\0" + honest(data),
     "an answer is empty": lambda _: b"",
@@ -125,6 +124,14 @@ LIES: dict[str, Oracle] = {
 def test_a_wrong_answer_is_a_token_error(oracle: Oracle) -> None:
     with pytest.raises(TokenError):
         multiply(oracle, PUBLIC, POINT)
+
+
+def test_an_answer_that_is_right_but_for_one_p_too_many_is_a_token_error() -> None:
+    """One coordinate, one encoding: x = 6 is on the curve, and p + 6 still fits into 32 bytes."""
+    small = check_point(b"\x02" + (6).to_bytes(32, "big"))
+    answers = iter(((P + 6).to_bytes(32, "big"), x_of(curve.plus(small, G))))
+    with pytest.raises(TokenError):
+        multiply(lambda _: next(answers), G, small)
 
 
 def test_a_public_key_of_another_key_is_a_token_error() -> None:

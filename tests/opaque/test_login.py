@@ -60,6 +60,14 @@ def test_the_identities_default_to_the_public_keys_and_no_other_bytes() -> None:
     assert server.finish(state, result.ke3) == result.session_key
 
 
+def test_an_empty_identity_is_not_the_default() -> None:
+    records = {
+        replace(CLIENT, identities=identities).register(SERVER)[0]
+        for identities in (Identities(), Identities(client=b""), Identities(server=b""))
+    }
+    assert len(records) == 3
+
+
 DISAGREE: dict[str, tuple[Client, Server]] = {
     "the password is wrong": (replace(CLIENT, password=WRONG_PASSWORD), SERVER),
     "the password has a zero byte more": (replace(CLIENT, password=CLIENT.password + b"\0"), SERVER),
