@@ -59,10 +59,19 @@ G = Point(
 
 def check_point(data: bytes) -> Point:
     """Read a point, 33 bytes compressed or 65 uncompressed. ProtocolError unless it is on the curve."""
-    try:  # the library refuses lengths, prefixes (hybrid and infinity too), x from p on, and what is off the curve
-        numbers = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), data).public_numbers()
+    try:
+        return _decode(data)
     except ValueError:
         raise ProtocolError("a value is no point of P-256", "The peer speaks another protocol") from None
+
+
+@lru_cache(maxsize=1024)
+def _decode(data: bytes) -> Point:
+    """A login's points are read by KE1's decoder and again by the token, which trusts no caller; taking the root of the
+    second time is spared. Only what travels is read here, so what stays in memory is public. A refusal is not kept.
+    """
+    # the library refuses lengths, prefixes (hybrid and infinity too), x from p on, and what is off the curve
+    numbers = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), data).public_numbers()
     return Point(numbers.x, numbers.y)
 
 
