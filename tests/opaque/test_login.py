@@ -76,6 +76,10 @@ DISAGREE: dict[str, tuple[Client, Server]] = {
         replace(CLIENT, identities=replace(IDENTITIES, server=b"fleet-2")),
         SERVER,
     ),
+    "the two identities are swapped": (
+        replace(CLIENT, identities=Identities(client=IDENTITIES.server, server=IDENTITIES.client)),
+        SERVER,
+    ),
     "the identities are shifted by a byte": (
         replace(CLIENT, identities=Identities(client=b"alicef", server=b"leet-1")),
         SERVER,
