@@ -5,13 +5,15 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
+from hsm_app.fleet.manifest import Argon2Costs
 from hsm_app.model import WrappedKey
 from hsm_app.opaque import client, server
 from hsm_app.opaque.envelope import Identities
 from hsm_app.opaque.messages import RegistrationRecord
 from hsm_app.opaque.oprf import Blinded
 from hsm_app.token.replica_token import Pkcs11Token
-from tests.peers.serenity import CONTEXT, STRETCH
+from hsm_app.vault.profile import stretch
+from tests.peers.serenity import CONTEXT, COSTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,7 @@ class OurClient:
     password: str
     identities: Identities
     server_public_key: bytes
+    costs: Argon2Costs = COSTS
 
     def start_registration(self) -> tuple[Blinded, bytes]:
         state = client.register_start(self.password.encode(), client.scalar_from(secrets.token_bytes(48)))
@@ -65,7 +68,7 @@ class OurClient:
             server_public_key=response[33:],
             envelope_nonce=secrets.token_bytes(32),
             identities=self.identities,
-            stretch=STRETCH,
+            stretch=stretch(self.costs),
         )
 
     def start_login(self) -> tuple[client.ClientLoginState, bytes]:
@@ -85,6 +88,6 @@ class OurClient:
             ke2,
             identities=self.identities,
             context=CONTEXT,
-            stretch=STRETCH,
+            stretch=stretch(self.costs),
             server_public_key=self.server_public_key,
         )

@@ -31,7 +31,12 @@ class Peer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.communicate(timeout=10)  # the end of its input ends it
+        try:
+            self._process.communicate(timeout=10)  # the end of its input ends it
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+            raise
 
     def call(self, name: str, *arguments: Any) -> Any:
         """Raises PeerError when the peer throws."""
@@ -39,7 +44,9 @@ class Peer:
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"call": name, "arguments": arguments}, default=_hex) + "\n")
         self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline(), object_hook=_octets)
+        line = self._process.stdout.readline()
+        assert line, "the peer's process has ended: what it said stands in the captured stderr"
+        answer = json.loads(line, object_hook=_octets)
         if "error" in answer:
             raise PeerError(answer["error"])
         return answer["result"]

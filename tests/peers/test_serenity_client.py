@@ -11,7 +11,7 @@ from hsm_app.opaque.envelope import AuthenticationFailed, Identities
 from hsm_app.token.replica_token import Pkcs11Token
 from tests.peers.our_sides import OurClient, OurServer
 from tests.peers.peer import Peer
-from tests.peers.serenity import TheirClient
+from tests.peers.serenity import DEFAULT_COSTS, TheirClient
 
 IDENTITIES = {
     "both identities are set": Identities(client=b"5:acme,5:alice,6:backup,", server=b"fleet-1"),
@@ -83,6 +83,19 @@ def test_it_refuses_an_answer_with_any_part_changed(at: OurServer, device: Their
         login, ke1 = device.start_login()
         _, ke2 = at.start_login(ke1, key, record)
         assert device.finish_login(login, ke2[:place] + bytes((ke2[place] ^ 1,)) + ke2[place + 1 :]) is None
+
+
+def test_its_default_costs_are_those_that_it_documents(at: OurServer, device: TheirClient) -> None:
+    device = replace(device, costs=None)
+    state, request = device.start_registration()
+    key, response = at.register(request)
+    record, export_key, _ = device.finish_registration(state, response)
+    ours = OurClient(password=PASSWORD, identities=ALICE, server_public_key=at.public)
+    login, ke1 = ours.start_login()
+    _, ke2 = at.start_login(ke1, key, record)
+    with pytest.raises(AuthenticationFailed):
+        ours.finish_login(login, ke2)
+    assert replace(ours, costs=DEFAULT_COSTS).finish_login(login, ke2).export_key == export_key
 
 
 def test_one_registers_and_the_other_logs_in(at: OurServer, device: TheirClient) -> None:
