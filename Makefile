@@ -16,7 +16,7 @@ softhsm: setup  ## one development token in build/softhsm, to play with
 peers: setup  ## the foreign implementations that the tests talk to, from tests/peers
 	@scripts/peers
 
-test: setup peers  ## the whole suite; nothing is skipped
+test: setup peers  ## the whole suite, on real SoftHSM tokens
 	@scripts/test-deps
 	@$(BIN)/pytest -v --tb=short $(ARGS)
 

@@ -27,8 +27,8 @@ class Entropy(Protocol):
 class Token(Entropy, Protocol):
     """The key operations of one replica. Blocking; called on the token's owner thread only.
 
-    Long-lived secrets never leave the token. Every method raises TokenError and nothing else. Points are SEC 1
-    compressed (33 bytes) unless said; a malformed point is refused before the device sees it.
+    Long-lived secrets never leave the token. Points are SEC 1 compressed (33 bytes) unless said. A malformed point is
+    refused with ProtocolError before the device sees it; whatever else goes wrong is a TokenError.
     """
 
     def kem_shared_x(self, enc: bytes) -> bytes:

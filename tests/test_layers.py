@@ -61,6 +61,7 @@ METHODS = frozenset({
 
 OWNERS: dict[str, frozenset[str]] = {
     "pkcs11": frozenset({"token"}),
+    "asn1crypto": frozenset({"token"}),
     "ctypes": frozenset({"token", "process"}),
     "sqlite3": frozenset({"store"}),
     "click": frozenset({"cli"}),

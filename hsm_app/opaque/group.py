@@ -19,9 +19,10 @@ point S', and by the chord's equation, read backwards, xt = x(S' + J): the two a
 that are stuck, stale, garbled or of another key are a TokenError. A device that picks an S' of its own and answers
 x(S') and x(S' + J) is believed: its honesty is not proved here, but by the MAC of the other side.
 
-Software keys use the same multiplication with OpenSSL's constant-time ECDH as the oracle, so no scalar is ever in
-Python's arithmetic. Coordinates are, those of shared secrets included, and Python's integers are not constant time: a
-handful of products of full width for each, and no branch on a result but the check.
+Software keys use the same multiplication with OpenSSL's constant-time ECDH as the oracle, so no multiplication walks a
+scalar's bits in Python. What does pass through Python's integers, which are not constant time: the coordinates, those
+of shared secrets included (a handful of products of full width for each, and no branch on a result but the check), and
+on the client, once a login, the inverse of its own fresh blind.
 """
 
 from __future__ import annotations

@@ -83,13 +83,13 @@ def respond(
     return unsigned.to_bytes() + keys.server_mac, state
 
 
-def check_client_mac(expected: bytes, ke3: bytes) -> bool:
+def client_mac_matches(expected: bytes, ke3: bytes) -> bool:
     """Return whether KE3 proves the password, compared in constant time; a KE3 of another length does not."""
     return hmac.compare_digest(expected, ke3)
 
 
 def finish(state: ServerLoginState, ke3: bytes) -> bytes:
     """Return the session key (section 6.4.4). AuthenticationFailed when KE3 is wrong or malformed."""
-    if not check_client_mac(state.expected_client_mac, ke3):
+    if not client_mac_matches(state.expected_client_mac, ke3):
         raise AuthenticationFailed
     return state.session_key

@@ -15,6 +15,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from itertools import count
 
@@ -42,6 +43,7 @@ WINDOW = 2  # frames under way to a peer: one being synced there, one in its que
 QUESTIONS_LIMIT = 4096  # questions waiting for one peer; more than that and it is not keeping up
 SILENCE_SECONDS = 1.0  # a loaded peer answers its oldest frame within tens of milliseconds
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # seconds between attempts to reach a peer that is away
+SETTLE_SECONDS = 2.0  # a fleet that starts together has its links within one
 STRANGERS_LIMIT = 32  # connections that have not shown yet who they are
 log = logging.getLogger(__name__)
 
@@ -161,6 +163,19 @@ class Peers:
         self._server = await listen(address, self._protocol)
         loop = asyncio.get_running_loop()
         self._dialling = [loop.create_task(voter.keep_up()) for voter in self.voters.values()]
+
+    async def settle(self) -> None:
+        """Wait until this replica can reach a majority, or `SETTLE_SECONDS`: it serves without one, too."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_SECONDS):
+                while not self._has_majority():
+                    await asyncio.sleep(SETTLE_SECONDS / 100)
+        if not self._has_majority():
+            log.warning("no majority of the group can be reached yet; requests are refused until it can")
+
+    def _has_majority(self) -> bool:
+        members = len(self.voters) + 1
+        return sum(voter.is_reachable for voter in self.voters.values()) + 1 > members // 2
 
     async def close(self) -> None:
         """End all links."""

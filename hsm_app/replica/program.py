@@ -1,9 +1,10 @@
 """The replica as a process: from its configuration to a listening service, and the ways it ends.
 
 It comes up in this order, so that nothing is promised before it can be kept: manifest and window, token and fleet keys
-(checked against the manifest), store (raising the boot number, durably), links to the other replicas, and only then the
-door for relays. A store that fails ends the process at once with its StoreError: a replica that cannot remember its
-votes must not vote. Configuration that does not fit the manifest is refused before the token is touched.
+(checked against the manifest), store (raising the boot number, durably), links to the other replicas, the door for
+relays; it is called ready when it reaches a majority, or after two seconds without one. A store that fails ends the
+process at once with its StoreError: a replica that cannot remember its votes must not vote. Configuration that does
+not fit the manifest is refused before the token is touched.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ class ReplicaProgram:
         service = Service(self._desk(register), self._manifest)
         door = Door(service, settings.in_flight, self._fail)
         self._closers.append(door.close)
+        await peers.settle()
         await door.start(settings.listen.clients)
         log.info("replica %d of fleet %s, boot %d", own, self._fleet.fleet, boot)
 

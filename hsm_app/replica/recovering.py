@@ -94,7 +94,7 @@ async def finish(desk: Desk, asked: messages.RecoverFinish, route: int) -> messa
     desk.check_route(ticket.subject, route)
     now = desk.clock.now()
     check_expiry(ticket, now)
-    mac_valid = server.check_client_mac(ticket.expected_client_mac, asked.ke3)
+    mac_valid = server.client_mac_matches(ticket.expected_client_mac, asked.ke3)
 
     def settle(record: Record) -> Outcome[Recovered | Denied]:
         outcome = recovery.finish_recovery(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hsm_app.errors import Denied, DenyReason
 from hsm_app.fleet.manifest import FleetState
 from hsm_app.model import FleetId, RecordId, Subject, WrappedKey
+from hsm_app.opaque.messages import RegistrationRecord
 from hsm_app.ports import Token
 from hsm_app.replica.box import open_ticket, seal_ticket, update
 from hsm_app.replica.desk import Desk
@@ -57,6 +58,7 @@ async def start(desk: Desk, asked: messages.RegisterStart, route: int) -> messag
 async def finish(desk: Desk, asked: messages.RegisterFinish, route: int) -> messages.RegisterFinished:
     """Write the registration beside whatever is live; it counts only once it is activated."""
     _check_open(desk)
+    RegistrationRecord.from_bytes(asked.opaque_record)  # what no login could use is refused while the code is at hand
     ticket = decode_register_ticket(await open_ticket(desk, Purpose.REGISTER_TICKET, asked.ticket))
     desk.check_route(ticket.subject, route)
     now = desk.clock.now()

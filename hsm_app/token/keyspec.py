@@ -20,11 +20,12 @@ destroyed right after that, and what runs is the unwrapped key. Section numbers 
 
 from __future__ import annotations
 
+from asn1crypto.keys import ECDomainParameters
 from pkcs11 import MGF, Attribute, KeyType, Mechanism, ObjectClass
 
 from hsm_app.token.mapper import Packed, Template, pack
 
-P256 = bytes.fromhex("06082a8648ce3d030107")  # DER of the named curve secp256r1 (section 2.3.3)
+P256 = ECDomainParameters(name="named", value="secp256r1").dump()  # section 2.3.3
 SECRET_BITS = 256
 RSA_BITS = 3072
 

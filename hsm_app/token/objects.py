@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from asn1crypto.core import OctetString
 from pkcs11 import KDF, Attribute, KeyType, MechanismFlag, ObjectClass, Session
 
 from hsm_app.errors import TokenError
@@ -47,7 +48,10 @@ def make_ec_pair(session: Session, public: Template, private: Template) -> tuple
 
 def _raw_point(value: bytes) -> bytes:
     """Return the point itself: CKA_EC_POINT is a DER OCTET STRING around it, and on some devices is not."""
-    point = value.removeprefix(b"\x04\x41") if len(value) == POINT_BYTES + 2 else value
+    try:
+        point = value if len(value) == POINT_BYTES else bytes(OctetString.load(value, strict=True))
+    except (TypeError, ValueError):
+        point = b""
     if len(point) != POINT_BYTES or point[0] != 4:
         raise TokenError("the token returned a public key in an unknown form", "Run `hsm-vault token probe`")
     return point

@@ -208,7 +208,7 @@ class SoftwareVault:
                 attempt_id=AttemptId(attempt_id),
                 sequence=charged.sequence,
                 generation=charged.generation,
-                mac_valid=server.check_client_mac(state.expected_client_mac, asked.ke3),
+                mac_valid=server.client_mac_matches(state.expected_client_mac, asked.ke3),
                 now=self._now(),
             )
         )

@@ -1,5 +1,5 @@
 """The RFCs' test vectors: JSON files in the directory that VAULT_VECTORS names, else in `shared/vectors` beside this
-repository. They are never skipped: a missing file fails, and the message says what to set."""
+repository. Where CI is set a missing file fails; elsewhere the tests that need it are skipped and say what to set."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ def load(name: str) -> Any:
     path = Path(os.environ.get("VAULT_VECTORS") or BESIDE) / name
     if path.is_file():
         return json.loads(path.read_text())
-    pytest.fail(f"there is no test vector file {path}: set VAULT_VECTORS to the directory that holds it", pytrace=False)
+    missing = f"there is no test vector file {path}: set VAULT_VECTORS to the directory that holds it"
+    if os.environ.get("CI") == "true":
+        pytest.fail(missing, pytrace=False)
+    pytest.skip(missing, allow_module_level=True)
 
 
 def octets(table: dict[str, str]) -> dict[str, bytes]:
