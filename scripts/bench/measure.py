@@ -161,23 +161,25 @@ class Bench:
         self.fleet.start()
 
     def stores(self) -> None:
-        """Measure memory and speed with small and large stores."""
+        """Measure memory and speed with small and large stores, each in freshly started processes."""
         small, large = self.sizes.records
         self.registrations(MANY, small - len(self.people), f"_up_to_{short(small)}")
-        self._with_records(small)
+        self.fleet.stop()
+        self.fleet.start()
+        self._with_records(small, f"{small} registered")
         self.fleet.stop()
         for number in range(1, REPLICAS + 1):
             fill(self.fleet.files(number).store, large - small)
         self.fleet.start()
-        self._with_records(large)
+        self._with_records(large, f"{small} registered, the others copies of their rows under other ids")
 
-    def _with_records(self, records: int) -> None:
+    def _with_records(self, records: int, which: str) -> None:
         name = short(records)
         runs = [self._recoveries(MANY, self.sizes.recoveries) for _ in range(max(1, self.sizes.runs // 2))]
         memory = max(processes.resident_mb(pid) for pid in self.fleet.replica_pids)
         store = max(self.fleet.files(number).store.stat().st_size for number in range(1, REPLICAS + 1)) / (1 << 20)
         self.report.add(
-            figure(f"replica_memory_{name}_mb", [memory], "MiB", note="resident, the largest of five, after the load"),
+            figure(f"replica_memory_{name}_mb", [memory], "MiB", note=f"resident, the largest of five; {which}"),
             figure(f"replica_store_{name}_mb", [store], "MiB"),
             figure(f"recoveries_per_second_{name}", [run.count / run.wall for run in runs], "1/s"),
             figure(f"recovery_cpu_ms_{name}", [run.replicas / run.count for run in runs], "ms"),
