@@ -19,13 +19,14 @@ from measure import FULL, MANY, SMOKE, Bench, Sizes
 def measure_all(report: Report, module: Path, first_port: int, sizes: Sizes) -> None:
     with tempfile.TemporaryDirectory(prefix="hsm-vault-bench-") as name, Fleet(Path(name), module, first_port) as fleet:
         bench = Bench(report, fleet, sizes)
-        bound_ms = bench.bound(module, Path(name))
+        bench.bound(module, Path(name))
         bench.argon2()
         fleet.start()
         bench.registrations(1, sizes.people // 4)
         bench.registrations(MANY, sizes.people - len(bench.people), f"_{MANY}_clients")
-        bench.alone(bound_ms)
-        bench.together(bound_ms)
+        bench.alone()
+        bench.together()
+        bench.bounds()
         bench.two_killed()
         bench.stores()
         fleet.stop()
