@@ -19,6 +19,8 @@ from pathlib import Path
 VAULT = str(Path(sys.executable).parent / "hsm-vault")
 READY_SECONDS = 60
 FLEET = "test-fleet"
+# PYTHONPATH, so that the programs of the work tree under test run, also where the environment belongs to another one.
+SURROUNDINGS = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
 
 
 def free_ports(count: int) -> list[int]:
@@ -31,7 +33,7 @@ def free_ports(count: int) -> list[int]:
 
 def run(*words: str, code: str | None = None, home: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run `hsm-vault` and return what it did. `code` goes in through a file descriptor."""
-    environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(home or "/nonexistent")}
+    environment = {**SURROUNDINGS, "LANG": "C.UTF-8", "HOME": str(home or "/nonexistent")}
     if code is None:
         return subprocess.run([VAULT, *words], capture_output=True, text=True, check=False, env=environment)
     read_end, write_end = os.pipe()

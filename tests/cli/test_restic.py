@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.client.trees import plant
-from tests.live_fleet import VAULT, LiveFleet, well
+from tests.live_fleet import SURROUNDINGS, VAULT, LiveFleet, well
 
 # The README's lines; the shell opens descriptor 3 on a file with the code, and restic hands it on.
 PASSWORD = f"{VAULT} client recover --print-key --code-fd 3"
@@ -17,7 +16,7 @@ PASSWORD = f"{VAULT} client recover --print-key --code-fd 3"
 
 def restic(arguments: str, config: Path, code: Path) -> subprocess.CompletedProcess[str]:
     environment = {
-        "PATH": os.environ["PATH"],
+        **SURROUNDINGS,
         "HOME": str(config.parent),
         "HSM_VAULT_CONFIG": str(config),
         "RESTIC_REPOSITORY": str(config.parent / "repository"),
