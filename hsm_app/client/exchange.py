@@ -83,5 +83,5 @@ def _checked(answer: Answer, expected: tuple[type[T], ...]) -> T:
 def _given_up(error: QuorumError, ambiguous: bool) -> QuorumError:
     todo = "It may have taken effect all the same; repeating it is safe" if ambiguous else "Nothing was changed"
     return QuorumError(
-        f"the fleet did not decide in time: {error}", f"{todo}. Try again in a while", ambiguous=ambiguous
+        f"the fleet did not decide in time: {error.what}", f"{todo}. Try again in a while", ambiguous=ambiguous
     )
