@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.live_fleet import LiveFleet
+
+settings.register_profile("vault", deadline=None)  # an example may be slow on a busy machine; speed is no test's matter
+settings.load_profile("vault")
 
 
 @pytest.fixture(scope="session")

@@ -67,7 +67,7 @@ def test_every_corner_is_the_product(k: int, b: int) -> None:
     assert asked == [encode_uncompressed(point), encode_uncompressed(curve.plus(point, step))]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(k=scalars, b=scalars)
 def test_any_product(k: int, b: int) -> None:
     expected = curve.times(k, curve.times(b))
@@ -139,7 +139,7 @@ def test_a_public_key_of_another_key_is_a_token_error() -> None:
         multiply(honest, curve.times(KEY + 1), POINT)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(first=st.binary(min_size=32, max_size=32), second=st.binary(min_size=32, max_size=32))
 def test_random_answers_are_a_token_error(first: bytes, second: bytes) -> None:
     answers = iter((first, second))
@@ -194,7 +194,7 @@ def test_any_bytes_are_a_point_or_a_protocol_error(data: bytes) -> None:
     assert data in (encode(point), encode_uncompressed(point))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(left=scalars, right=scalars)
 def test_points_add_and_encode(left: int, right: int) -> None:
     one, two = curve.times(left), curve.times(right)

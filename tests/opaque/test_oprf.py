@@ -18,7 +18,7 @@ def evaluate(element: bytes) -> bytes:
     return encode(KEY.times(check_point(element)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(message=st.binary(max_size=100), blinds=st.tuples(*[st.integers(min_value=1, max_value=N - 1)] * 2))
 def test_the_output_depends_on_the_input_and_not_on_the_blind(message: bytes, blinds: tuple[int, int]) -> None:
     states = [oprf.blind(message, blind) for blind in blinds]

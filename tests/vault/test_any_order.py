@@ -124,5 +124,5 @@ def number_of(wanted: bytes) -> int:
     return next(number for number in count(1) if registration_id(number) == wanted)
 
 
-AnyOrder.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+AnyOrder.TestCase.settings = settings(max_examples=150, stateful_step_count=60)
 TestAnyOrder = AnyOrder.TestCase

@@ -85,6 +85,6 @@ def test_the_enumerator_sees_that() -> None:
 
 @pytest.mark.usefixtures("fault")
 def test_the_random_machine_sees_that() -> None:
-    quick = settings(max_examples=400, stateful_step_count=60, deadline=None, derandomize=True, database=None)
+    quick = settings(max_examples=400, stateful_step_count=60, derandomize=True, database=None)
     with pytest.raises(BrokenPromiseError):
         run_state_machine_as_test(AnyOrder, settings=settings(quick, phases=[Phase.generate]))
