@@ -260,7 +260,7 @@ def invite(root: Path, fleet: Path, processes: Processes) -> None:
     phone = f"--config {root}/new-phone/client.toml"
     token = f"--key {fleet}/tenant/demo.pem --manifest {fleet}/manifest.json --tenant demo --account alice"
     say(f"\n== The fleet is up. To play with it:\n   hsm-vault is {VAULT}")
-    say(f"   hsm-vault tenant token {token} --out {root}/new-phone/account-token --force   # tokens live ten minutes")
+    say(f"   hsm-vault tenant token {token} --out {root}/new-phone/account-token # tokens live ten minutes")
     say(f"   hsm-vault client status {phone}")
     say(f"   hsm-vault replica serve --config {fleet}/replica-1/replica.toml   # bring a dead one back")
     say(f"   kill {pids}; rm -r {root}   # when you have seen enough")

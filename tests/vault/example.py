@@ -13,7 +13,7 @@ from hsm_app.fleet.manifest import AttemptPolicy
 from hsm_app.model import AttemptId, FleetId, RegistrationId, Subject, WrappedKey
 from hsm_app.vault.attempts import hash_ke1
 from hsm_app.vault.owner import NO_REGISTRATION, Action, OwnerClaim, OwnerStatement, owner_public_key, sign
-from hsm_app.vault.record import Outcome, Record, Registration, Scheduled
+from hsm_app.vault.record import Outcome, Record, Registration, Scheduled, State
 from hsm_app.vault.recovery import Charged, Recovered, finish_recovery, start_recovery
 from hsm_app.vault.registration import Activated, Registered, activate, finish_registration
 from hsm_app.vault.removal import Cancelled, Deleted, cancel, delete
@@ -158,3 +158,19 @@ def active_vault(rules: AttemptPolicy = POLICY) -> Vault:
 def reason(answer: object) -> DenyReason | None:
     """Why an answer is a refusal, or None when it is none."""
     return answer.reason if isinstance(answer, Denied) else None
+
+
+def replacement(vault: Vault, generation: int = 1) -> None:
+    """Make registration 2 wait beside the live registration 1."""
+    assert isinstance(vault.register(2, generation), Registered)
+
+
+def destroy(vault: Vault) -> None:
+    for number in range(100, 111):
+        vault.start(number)
+    assert vault.status().state is State.DESTROYED
+
+
+def held(vault: Vault) -> bytes:
+    """The value, to see that nothing changes."""
+    return vault.value

@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
-
 from hsm_app.errors import Denied, DenyReason
 from hsm_app.vault.events import EventKind
 from hsm_app.vault.owner import Action
 from hsm_app.vault.record import State
 from hsm_app.vault.record_codec import decode_record
 from hsm_app.vault.recovery import Charged
-from hsm_app.vault.registration import Activated, Registered
+from hsm_app.vault.registration import Activated
 from tests.vault.example import (
     Vault,
     active_vault,
+    held,
     policy,
     reason,
     registration_id,
+    replacement,
     signed,
 )
-
-
-@pytest.fixture
-def vault() -> Vault:
-    return active_vault()
-
-
-def replacement(vault: Vault, generation: int = 1) -> None:
-    """Make registration 2 wait beside the live registration 1."""
-    assert isinstance(vault.register(2, generation), Registered)
-
-
-def destroy(vault: Vault) -> None:
-    for number in range(100, 111):
-        vault.start(number)
-    assert vault.status().state is State.DESTROYED
-
-
-def held(vault: Vault) -> bytes:
-    """The value, to see that nothing changes."""
-    return vault.value
 
 
 def test_a_clock_behind_the_record_decides_no_wait() -> None:

@@ -17,33 +17,14 @@ from tests.vault.example import (
     DELAY,
     UNSIGNED,
     Vault,
-    active_vault,
+    destroy,
+    held,
     reason,
     registration,
     registration_id,
+    replacement,
     signed,
 )
-
-
-@pytest.fixture
-def vault() -> Vault:
-    return active_vault()
-
-
-def replacement(vault: Vault, generation: int = 1) -> None:
-    """Make registration 2 wait beside the live registration 1."""
-    assert isinstance(vault.register(2, generation), Registered)
-
-
-def destroy(vault: Vault) -> None:
-    for number in range(100, 111):
-        vault.start(number)
-    assert vault.status().state is State.DESTROYED
-
-
-def held(vault: Vault) -> bytes:
-    """The value, to see that nothing changes."""
-    return vault.value
 
 
 def test_a_registration_waits_beside_an_empty_record() -> None:

@@ -9,38 +9,18 @@ from hsm_app.vault.events import EventKind
 from hsm_app.vault.owner import NO_REGISTRATION, Action
 from hsm_app.vault.record import Scheduled, State
 from hsm_app.vault.record_codec import decode_record
-from hsm_app.vault.registration import Registered
 from hsm_app.vault.removal import Cancelled, Deleted
 from tests.vault.example import (
     DELAY,
     UNSIGNED,
     Vault,
-    active_vault,
+    destroy,
+    held,
     reason,
     registration,
+    replacement,
     signed,
 )
-
-
-@pytest.fixture
-def vault() -> Vault:
-    return active_vault()
-
-
-def replacement(vault: Vault, generation: int = 1) -> None:
-    """Make registration 2 wait beside the live registration 1."""
-    assert isinstance(vault.register(2, generation), Registered)
-
-
-def destroy(vault: Vault) -> None:
-    for number in range(100, 111):
-        vault.start(number)
-    assert vault.status().state is State.DESTROYED
-
-
-def held(vault: Vault) -> bytes:
-    """The value, to see that nothing changes."""
-    return vault.value
 
 
 def test_there_is_nothing_to_delete_in_an_empty_record() -> None:
