@@ -11,11 +11,6 @@ from hsm_app.vault.recovery import Charged, Recovered
 from tests.vault.example import Vault, active_vault, policy, reason, registration
 
 
-@pytest.fixture
-def vault() -> Vault:
-    return active_vault()
-
-
 def left(vault: Vault) -> int:
     return vault.status().attempts_left
 
