@@ -1,14 +1,16 @@
 """What the programs demand of the world outside: obligations, not implementations.
 
-Adapters: `token/` implements Token and TokenQueue, `store/` implements Store, `replica/clock` implements Clock.
+Adapters: `token/` implements Token, TokenQueue and Anchor, `store/` implements Store, `replica/clock` implements Clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from hsm_app.consensus.acceptor import Slot
+from hsm_app.merkle.rows import BucketHashes, RowDigests
 from hsm_app.model import LinkKeys, RecordId, WrappedKey
 
 T = TypeVar("T")
@@ -61,20 +63,69 @@ class TokenQueue(Protocol):
         """Run `job` on the owner thread and return what it returns. Jobs queued together run back to back."""
 
 
-class Store(Protocol):
-    """A replica's rows. Blocking; called by one thread only. Any error is a StoreError and ends the process."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What one batch of votes changes: the rows with their digests, the hashes of their buckets, and its number."""
 
-    def boot(self) -> int:
-        """Raise the durable boot number by one and return it; durable before it returns."""
+    counter: int  # one more than the store's
+    rows: Mapping[RecordId, Slot]
+    digests: Mapping[RecordId, RowDigests]  # of the same records
+    buckets: Mapping[int, BucketHashes]
+
+
+class Store(Protocol):
+    """A replica's rows, their digests and the hashes of their buckets: kept, and trusted with nothing.
+
+    Blocking; called by one thread only. Any error is a StoreError and ends the process. What it returns is checked
+    against the anchor by the caller; a store need not compute or check a hash.
+    """
+
+    def counter(self) -> int:
+        """Return the counter of the last commit, 0 when there was none."""
+
+    def buckets(self) -> Iterable[tuple[int, BucketHashes]]:
+        """Return the hashes of all buckets that ever had a row, as committed, in any order."""
+
+    def bucket(self, number: int) -> dict[RecordId, RowDigests]:
+        """Return the digests of all rows of one bucket, as committed."""
 
     def load(self, records: Iterable[RecordId]) -> dict[RecordId, Slot]:
         """Return the slots that exist among `records`."""
 
-    def commit(self, rows: Mapping[RecordId, Slot]) -> None:
-        """Write all rows in one transaction. When this returns they survive power loss."""
+    def commit(self, batch: Batch) -> None:
+        """Write all of a batch in one transaction. When this returns it survives power loss.
+
+        The former content of these rows and buckets and the former counter are kept by the same transaction, for
+        `undo`, in place of what was kept for the batch before.
+        """
+
+    def undo(self) -> None:
+        """Take the last batch back, durably. StoreError when there is none to take back: one batch, and only once."""
 
     def count(self) -> int:
         """Return the number of rows."""
 
     def close(self) -> None:
         """Give the store up, so that another process may open it."""
+
+
+class Anchor(Protocol):
+    """The few bytes that the token remembers of the store. Blocking; called on the vote thread only.
+
+    Any TokenError ends the process: what the token holds is then unknown, and the next start finds out.
+    """
+
+    def read(self) -> list[bytes]:
+        """Return the content of every anchor object, well-formed or not. Half-made ones without a label are removed."""
+
+    def first(self, content: bytes) -> None:
+        """Create the first anchor, durably. TokenError when there is one already."""
+
+    def replace(self, old: bytes, new: bytes) -> None:
+        """Create `new`, durably; then destroy `old` and see that very call succeed; return only then.
+
+        Of two processes that replace one anchor, exactly one returns.
+        """
+
+    def destroy(self, content: bytes) -> None:
+        """Destroy the anchor object with this content, durably. TokenError unless that very call succeeds."""

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "hsm_app"
 
 BASE = frozenset({"errors", "model"})
-PURE = frozenset({"opaque", "consensus", "wire", "fleet", "vault"})
+PURE = frozenset({"opaque", "consensus", "merkle", "wire", "fleet", "vault"})
 CORE = BASE | PURE | {"ports"}
 PROGRAM = CORE | {"net", "process", "settings"}
 
@@ -27,6 +27,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "model": frozenset({"errors"}),
     "opaque": frozenset({"errors"}),
     "consensus": BASE,
+    "merkle": BASE,
     "wire": BASE,
     "fleet": BASE,
     "vault": BASE | {"fleet"},

@@ -26,9 +26,10 @@ from hsm_app.errors import ProtocolError, VaultError
 from hsm_app.model import ReplicaId
 from hsm_app.net.address import Address, listen
 from hsm_app.net.connection import FrameConnection
+from hsm_app.replica.keeper import Question
 from hsm_app.replica.links import Link, LinkIdentity
 from hsm_app.replica.vote_messages import to_question, to_reply, to_request, to_vote
-from hsm_app.replica.votes import Heard, Question, VoteWorker
+from hsm_app.replica.votes import Heard, VoteWorker
 from hsm_app.wire.votes import (
     VOTES_PER_FRAME,
     VoteRequest,

@@ -28,7 +28,8 @@ from hsm_app.consensus.ballot import BallotSource
 from hsm_app.consensus.proposer import Ask, Chosen, Conflict, HeldValues, Poll, Proposer, Reply, Step, Verdict
 from hsm_app.errors import Denied, QuorumError
 from hsm_app.model import RecordId, ReplicaId
-from hsm_app.replica.votes import Question, Voter
+from hsm_app.replica.keeper import Question
+from hsm_app.replica.votes import Voter
 from hsm_app.wire.votes import VALUE_LIMIT
 
 T = TypeVar("T")

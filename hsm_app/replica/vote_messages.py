@@ -10,7 +10,7 @@ from hsm_app.consensus.ballot import ZERO, Ballot
 from hsm_app.consensus.proposer import Reply
 from hsm_app.errors import ProtocolError
 from hsm_app.model import RecordId
-from hsm_app.replica.votes import Question
+from hsm_app.replica.keeper import Question
 from hsm_app.wire.votes import NO_HASH, Op, Vote, VoteReply, VoteRequest, value_hash
 
 

@@ -16,24 +16,26 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import NamedTuple, Protocol
 
 from hsm_app.consensus.acceptor import EMPTY, Accept, Prepare, Slot, accept, prepare
 from hsm_app.consensus.proposer import Reply
 from hsm_app.model import RecordId, ReplicaId
-from hsm_app.ports import Store
+from hsm_app.replica.keeper import Question
 
 BATCH_LIMIT = 512  # votes of one transaction: about 20 ms of work, so a burst does not hold up the first of it
 HOT_SLOTS = 4096  # slots kept in memory: a record's second vote follows the first within seconds
 
 
-class Question(NamedTuple):
-    """What a proposer asks this replica about one record."""
+class Rows(Protocol):
+    """The store as this worker uses it."""
 
-    record: RecordId
-    asked: Prepare | Accept
+    def boot(self) -> int: ...
+    def load(self, records: Iterable[RecordId]) -> dict[RecordId, Slot]: ...
+    def commit(self, rows: Mapping[RecordId, Slot]) -> None: ...
+    def close(self) -> None: ...
 
 
 Heard = Callable[[int, Reply | None], None]  # the member, and its reply or None when none will come
@@ -61,7 +63,7 @@ _Answered = list[tuple[Callable[[list[Reply]], None], list[Reply]]]
 class VoteWorker:
     """The acceptor of one replica for all records. All methods are called on the event loop's thread."""
 
-    def __init__(self, opener: Callable[[], Store], *, fatal: Callable[[Exception], None]) -> None:
+    def __init__(self, opener: Callable[[], Rows], *, fatal: Callable[[Exception], None]) -> None:
         """`opener` opens the store on the worker's thread. `fatal` is called on the loop's thread, at most once.
 
         It gets a StoreError, or any other exception when the worker itself has a bug.
@@ -106,7 +108,7 @@ class VoteWorker:
         finally:
             self._post(self._ended.set)
 
-    def _serve(self, store: Store) -> None:
+    def _serve(self, store: Rows) -> None:
         is_open = True
         while is_open:
             batch, is_open = self._gather()
@@ -129,7 +131,7 @@ class VoteWorker:
                 return batch, True
         return batch, False
 
-    def _vote(self, store: Store, batch: list[_Submission]) -> _Answered:
+    def _vote(self, store: Rows, batch: list[_Submission]) -> _Answered:
         """Fold the acceptor over a batch, commit what changed, and return the replies, which may leave now."""
         slots = self._slots(store, {question.record for submission in batch for question in submission.questions})
         changed: dict[RecordId, Slot] = {}
@@ -147,7 +149,7 @@ class VoteWorker:
         self._remember(slots)
         return answered
 
-    def _slots(self, store: Store, records: set[RecordId]) -> dict[RecordId, Slot]:
+    def _slots(self, store: Rows, records: set[RecordId]) -> dict[RecordId, Slot]:
         slots = {record: self._hot[record] for record in records if record in self._hot}
         missing = records - slots.keys()
         if missing:

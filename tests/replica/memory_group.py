@@ -10,8 +10,9 @@ from hsm_app.consensus.acceptor import EMPTY, Prepare, Slot, accept, prepare
 from hsm_app.consensus.ballot import Ballot, BallotSource
 from hsm_app.consensus.proposer import Reply
 from hsm_app.model import RecordId, ReplicaId
+from hsm_app.replica.keeper import Question
 from hsm_app.replica.register import Register
-from hsm_app.replica.votes import Heard, Question
+from hsm_app.replica.votes import Heard
 
 
 class Mood(Enum):

@@ -17,9 +17,9 @@ from hsm_app.model import RecordId, ReplicaId
 from hsm_app.net.address import Address, dial, listen
 from hsm_app.net.connection import FrameConnection
 from hsm_app.replica import links, peers
+from hsm_app.replica.keeper import Question
 from hsm_app.replica.links import Link
 from hsm_app.replica.register import Change
-from hsm_app.replica.votes import Question
 from hsm_app.wire.hello import encode_hello
 from hsm_app.wire.link import LINK_FRAME_LIMIT
 from hsm_app.wire.votes import (

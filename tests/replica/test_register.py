@@ -12,8 +12,8 @@ import pytest
 from hsm_app.consensus.acceptor import Accept, Prepare
 from hsm_app.errors import Denied, DenyReason, QuorumError, TokenError
 from hsm_app.model import RecordId
+from hsm_app.replica.keeper import Question
 from hsm_app.replica.register import Change, Register, RegisterStats
-from hsm_app.replica.votes import Question
 from tests.replica.memory_group import MemoryVoter, Mood, group, register
 
 R = RecordId(b"r" * 32)

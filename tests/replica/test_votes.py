@@ -14,7 +14,8 @@ from hsm_app.consensus.proposer import Reply
 from hsm_app.errors import StoreError
 from hsm_app.model import RecordId, ReplicaId
 from hsm_app.replica import votes
-from hsm_app.replica.votes import OwnVoter, Question, VoteWorker
+from hsm_app.replica.keeper import Question
+from hsm_app.replica.votes import OwnVoter, VoteWorker
 from tests.replica.memory_store import FULL, MemoryStore
 
 
