@@ -1,43 +1,36 @@
-"""This replica's votes: one thread owns the store, folds the acceptor over batches, commits once, then answers.
+"""This replica's votes: one thread that owns the keeper, and the queue before it.
 
-Order, and why no crash between two steps loses or invents a vote: the slots are computed in memory; one durable
-transaction writes them; only when it has returned are the answers handed out, this replica's own among them. A kill
-before the commit forgets votes that nobody was told of; a kill after it keeps votes that nobody heard, which is a lost
-answer. Batches are strictly serial, so an anchor written between commit and answers covers exactly one batch.
+The keeper makes a batch durable and anchors it before it returns (`replica.keeper` argues why no crash loses or invents
+a vote); this module gathers the batches and hands the answers out. Batches are strictly serial.
 
-While one batch is being synced the next one gathers in the queue: under load the batches grow by themselves.
+An anchor costs the token the same for one vote as for hundreds. So, after a batch, the worker rests before it begins the
+next one, and what comes meanwhile shares that one's anchor: the longer, the more votes the last batch had, and never
+longer than `REST_LIMIT`. A vote that comes alone finds the worker idle and is not kept waiting.
 
-A store that fails can no longer say what was promised. So the thread answers nothing more and calls `fatal`, which has
-to end the process.
+A store or token that fails can no longer say what was promised. So the thread answers nothing more and calls `fatal`,
+which has to end the process.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
+from itertools import islice
 from queue import Empty, SimpleQueue
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-from hsm_app.consensus.acceptor import EMPTY, Accept, Prepare, Slot, accept, prepare
 from hsm_app.consensus.proposer import Reply
-from hsm_app.model import RecordId, ReplicaId
-from hsm_app.replica.keeper import Question
+from hsm_app.errors import StoreError, TokenError
+from hsm_app.model import ReplicaId
+from hsm_app.replica.keeper import Question, VoteKeeper
 
-BATCH_LIMIT = 512  # votes of one transaction: about 20 ms of work, so a burst does not hold up the first of it
-HOT_SLOTS = 4096  # slots kept in memory: a record's second vote follows the first within seconds
+BATCH_LIMIT = 512  # votes of one batch: about 20 ms of work, so a burst does not hold up the first of it
+REST_PER_VOTE = 0.002  # seconds of rest that each vote of a batch buys: about what one anchor costs in CPU
+REST_LIMIT = 0.02  # seconds; far below the time in which a proposer gives up
 
-
-class Rows(Protocol):
-    """The store as this worker uses it."""
-
-    def boot(self) -> int: ...
-    def load(self, records: Iterable[RecordId]) -> dict[RecordId, Slot]: ...
-    def commit(self, rows: Mapping[RecordId, Slot]) -> None: ...
-    def close(self) -> None: ...
-
-
+T = TypeVar("T")
 Heard = Callable[[int, Reply | None], None]  # the member, and its reply or None when none will come
 
 
@@ -57,25 +50,30 @@ class _Submission(NamedTuple):
     answer: Callable[[list[Reply]], None]
 
 
+class _Job(NamedTuple):
+    job: Callable[[VoteKeeper], Any]
+    done: asyncio.Future[Any]
+
+
 _Answered = list[tuple[Callable[[list[Reply]], None], list[Reply]]]
 
 
 class VoteWorker:
     """The acceptor of one replica for all records. All methods are called on the event loop's thread."""
 
-    def __init__(self, opener: Callable[[], Rows], *, fatal: Callable[[Exception], None]) -> None:
-        """`opener` opens the store on the worker's thread. `fatal` is called on the loop's thread, at most once.
+    def __init__(self, opener: Callable[[], VoteKeeper], *, fatal: Callable[[Exception], None]) -> None:
+        """`opener` opens the keeper on the worker's thread. `fatal` is called on the loop's thread, at most once.
 
-        It gets a StoreError, or any other exception when the worker itself has a bug.
+        It gets a StoreError or TokenError, or any other exception when the worker itself has a bug.
         """
         self._opener = opener
         self._fatal = fatal
-        self._queue: SimpleQueue[_Submission | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Submission | _Job | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="votes", daemon=True)
-        self._hot: OrderedDict[RecordId, Slot] = OrderedDict()
+        self._rested_at = 0.0  # monotonic seconds
 
     async def start(self) -> int:
-        """Open the store and return this process's boot number. StoreError when it cannot be used."""
+        """Open the keeper; return this process's boot number. StoreError or TokenError when it must not vote."""
         self._loop = asyncio.get_running_loop()
         self._started: asyncio.Future[int] = self._loop.create_future()
         self._ended = asyncio.Event()
@@ -83,8 +81,17 @@ class VoteWorker:
         return await self._started
 
     def submit(self, questions: Sequence[Question], answer: Callable[[list[Reply]], None]) -> None:
-        """Queue questions; `answer` gets one reply for each, in order, once they are durable. Never after an error."""
+        """Queue questions; `answer` gets one reply for each, in order, once they are anchored. Never after an error."""
         self._queue.put(_Submission(questions, answer))
+
+    async def run(self, job: Callable[[VoteKeeper], T]) -> T:
+        """Run a job on the keeper between two batches, and return or raise what it does. It has to be short.
+
+        Does not return once the worker has failed; the process ends then.
+        """
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.put(_Job(job, done))
+        return await done
 
     async def close(self) -> None:
         """Answer what is queued, close the store and end the thread."""
@@ -94,85 +101,77 @@ class VoteWorker:
     def _run(self) -> None:
         """The thread. Its first word to the loop is the boot number or the error, its last one is that it ended."""
         try:
-            store = self._opener()
-            boot = store.boot()
+            keeper = self._opener()
         except Exception as error:
             self._post(self._started.set_exception, error)
             return
-        self._post(self._started.set_result, boot)
+        self._post(self._started.set_result, keeper.boot)
         try:
-            self._serve(store)
-            store.close()
+            self._serve(keeper)
+            keeper.close()
         except Exception as error:  # also a bug: a thread that died of one would leave a replica that is silently mute
             self._post(self._fatal, error)
         finally:
             self._post(self._ended.set)
 
-    def _serve(self, store: Rows) -> None:
+    def _serve(self, keeper: VoteKeeper) -> None:
         is_open = True
         while is_open:
-            batch, is_open = self._gather()
+            batch, jobs, is_open = self._gather()
             if batch:
-                self._post(_deliver, self._vote(store, batch))
+                self._vote(keeper, batch)
+            for job in jobs:
+                self._do(keeper, job)
 
-    def _gather(self) -> tuple[list[_Submission], bool]:
-        """Wait for a submission and take what else is there. False when the worker has been closed."""
+    def _gather(self) -> tuple[list[_Submission], list[_Job], bool]:
+        """Wait for work, rest, and take what has gathered. False when the worker has been closed."""
         batch: list[_Submission] = []
+        jobs: list[_Job] = []
         votes = 0
-        submission = self._queue.get()
-        while submission is not None:
-            batch.append(submission)
-            votes += len(submission.questions)
+        work = self._queue.get()
+        time.sleep(max(0.0, self._rested_at - time.monotonic()))
+        while work is not None:
+            if isinstance(work, _Job):
+                jobs.append(work)
+            else:
+                batch.append(work)
+                votes += len(work.questions)
             if votes >= BATCH_LIMIT:
-                return batch, True
+                return batch, jobs, True
             try:
-                submission = self._queue.get_nowait()
+                work = self._queue.get_nowait()
             except Empty:
-                return batch, True
-        return batch, False
+                return batch, jobs, True
+        return batch, jobs, False
 
-    def _vote(self, store: Rows, batch: list[_Submission]) -> _Answered:
-        """Fold the acceptor over a batch, commit what changed, and return the replies, which may leave now."""
-        slots = self._slots(store, {question.record for submission in batch for question in submission.questions})
-        changed: dict[RecordId, Slot] = {}
-        answered: _Answered = []
-        for submission in batch:
-            replies: list[Reply] = []
-            for record, asked in submission.questions:
-                slot, reply = _ask(slots[record], asked)
-                if slot is not None:
-                    slots[record] = changed[record] = slot
-                replies.append(reply)
-            answered.append((submission.answer, replies))
-        if changed:
-            store.commit(changed)
-        self._remember(slots)
-        return answered
+    def _vote(self, keeper: VoteKeeper, batch: list[_Submission]) -> None:
+        questions = [question for submission in batch for question in submission.questions]
+        replies = iter(keeper.vote(questions))
+        answered: _Answered = [(work.answer, list(islice(replies, len(work.questions)))) for work in batch]
+        self._post(_deliver, answered)
+        self._rested_at = time.monotonic() + min(REST_LIMIT, REST_PER_VOTE * (len(questions) - 1))
 
-    def _slots(self, store: Rows, records: set[RecordId]) -> dict[RecordId, Slot]:
-        slots = {record: self._hot[record] for record in records if record in self._hot}
-        missing = records - slots.keys()
-        if missing:
-            slots.update(dict.fromkeys(missing, EMPTY))
-            slots.update(store.load(missing))
-        return slots
-
-    def _remember(self, slots: dict[RecordId, Slot]) -> None:
-        """Keep what is durable now. This thread is the store's only writer, so its memory is never stale."""
-        for record, slot in slots.items():
-            self._hot[record] = slot
-            self._hot.move_to_end(record)
-        while len(self._hot) > HOT_SLOTS:
-            self._hot.popitem(last=False)
+    def _do(self, keeper: VoteKeeper, work: _Job) -> None:
+        try:
+            result = work.job(keeper)
+        except (StoreError, TokenError):
+            raise  # the keeper has ended
+        except Exception as error:
+            self._post(_settle, work.done, None, error)
+        else:
+            self._post(_settle, work.done, result, None)
 
     def _post(self, call: Callable[..., object], *arguments: object) -> None:
         self._loop.call_soon_threadsafe(call, *arguments)
 
 
-def _ask(slot: Slot, asked: Prepare | Accept) -> tuple[Slot | None, Reply]:
-    if isinstance(asked, Prepare):
-        return prepare(slot, asked.ballot)
-    return accept(slot, asked.ballot, asked.value, asked.next)
+def _settle(done: asyncio.Future[Any], result: object, error: Exception | None) -> None:
+    if done.done():
+        return  # given up meanwhile
+    if error is None:
+        done.set_result(result)
+    else:
+        done.set_exception(error)
 
 
 def _deliver(answered: _Answered) -> None:

@@ -1,7 +1,7 @@
 """The embedded store: a replica's rows in one SQLite file, durable before `commit` returns.
 
-The file is trusted with nothing: values are sealed, and what it may lose or roll back is the anchor's business
-(design section 8). This module sees to the rest:
+The file is trusted with nothing: values are sealed, and every row, digest and counter read from it is checked against
+the token's anchor by the caller (`replica.checked_rows`, `replica.anchors`). This module sees to the rest:
 
 - write-ahead log with synchronous=FULL: a commit has been synced when it returns, so a kill or power loss at any point
   leaves either the whole batch or none of it;
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,28 +22,20 @@ from pathlib import Path
 from hsm_app.consensus.acceptor import Slot
 from hsm_app.consensus.ballot import Ballot
 from hsm_app.errors import ProtocolError, StoreError
+from hsm_app.merkle.rows import BucketHashes, RowDigests
 from hsm_app.model import FleetId, RecordId, ReplicaId
+from hsm_app.ports import Batch
+from hsm_app.store.sqlite_rows import SCHEMA, take_back, write_batch
 
 APPLICATION_ID = 0x48534D56  # "HSMV"
-FORMAT = 1
+FORMAT = 2
 PAGES_PER_CHECKPOINT = 4000  # 16 MiB of log: hot rows are then written to the main file once for many commits
 
-_SCHEMA = """
-CREATE TABLE replica (fleet TEXT NOT NULL, replica INTEGER NOT NULL, boot INTEGER NOT NULL) STRICT;
-CREATE TABLE slots (
-  record BLOB PRIMARY KEY CHECK (length(record) = 32),
-  promised BLOB NOT NULL CHECK (length(promised) = 20),
-  accepted BLOB NOT NULL CHECK (length(accepted) = 20),
-  value BLOB NOT NULL
-) STRICT;
-"""
-_LOAD = "SELECT promised, accepted, value FROM slots WHERE record = ?"
-_SAVE = (
-    "INSERT INTO slots (record, promised, accepted, value) VALUES (?, ?, ?, ?) ON CONFLICT (record) "
-    "DO UPDATE SET promised = excluded.promised, accepted = excluded.accepted, value = excluded.value"
-)
+_LOAD = "SELECT promised, accepted, value FROM slots JOIN contents USING (record) WHERE record = ?"
+_BUCKET = "SELECT record, state, promise FROM slots WHERE record BETWEEN ? AND ?"
 
 _CHECK_PATH = "Check the path in the configuration"
+_REPLACE = "Do not repair it: replace this replica's store"
 
 # What SQLite reports (primary result code) -> what happened, and what to do.
 _CAUSES = {
@@ -53,7 +45,7 @@ _CAUSES = {
     sqlite3.SQLITE_CANTOPEN: ("it cannot be opened", "Check that its directory exists and is writable"),
     sqlite3.SQLITE_BUSY: ("another process has it open", "Stop the other replica process; one store has one owner"),
     sqlite3.SQLITE_IOERR: ("the disk failed", "Check the disk, its quota and its size limit; no vote was lost"),
-    sqlite3.SQLITE_CORRUPT: ("it is damaged", "Do not repair it: replace this replica's store"),
+    sqlite3.SQLITE_CORRUPT: ("it is damaged", _REPLACE),
     sqlite3.SQLITE_NOTADB: ("it is no database", _CHECK_PATH),
 }
 _OTHER_CAUSE = ("the database failed", "Check the disk; if it goes on, replace this replica's store")
@@ -99,7 +91,7 @@ class SqliteStore:
             self._check_owner(owner)
 
     def _create(self, owner: StoreOwner) -> None:
-        for statement in _SCHEMA.split(";"):
+        for statement in SCHEMA.split(";"):
             self._rows.execute(statement)
         self._rows.execute("INSERT INTO replica VALUES (?, ?, 0)", (owner.fleet, owner.replica))
         self._rows.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -114,27 +106,52 @@ class SqliteStore:
                 _CHECK_PATH,
             )
 
-    def boot(self) -> int:
-        """Raise the durable boot number by one and return it (1 at first)."""
-        with self._translated(), self._transaction():
-            boot: int = self._rows.execute("UPDATE replica SET boot = boot + 1 RETURNING boot").fetchone()[0]
-        return boot
+    def counter(self) -> int:
+        """Return the counter of the last commit, 0 when there was none."""
+        with self._translated():
+            return self._counter()
+
+    def buckets(self) -> list[tuple[int, BucketHashes]]:
+        """Return the hashes of all buckets that ever had a row."""
+        with self._translated():
+            found = self._rows.execute("SELECT number, state, promise FROM buckets").fetchall()
+        self._check_types(found, int, bytes, bytes)
+        return [(number, BucketHashes(state, promise)) for number, state, promise in found]
+
+    def bucket(self, number: int) -> dict[RecordId, RowDigests]:
+        """Return the digests of all rows of one bucket."""
+        first, last = number.to_bytes(2, "big") + bytes(30), number.to_bytes(2, "big") + b"\xff" * 30
+        with self._translated():
+            found = self._rows.execute(_BUCKET, (first, last)).fetchall()
+        self._check_types(found, bytes, bytes, bytes)
+        return {record: RowDigests(state, promise) for record, state, promise in found}
 
     def load(self, records: Iterable[RecordId]) -> dict[RecordId, Slot]:
         """Return the slots that exist among `records`."""
         slots: dict[RecordId, Slot] = {}
         with self._translated():
             for record in records:
-                row = self._rows.execute(_LOAD, (record,)).fetchone()
-                if row is not None:
+                found = self._rows.execute(_LOAD, (record,)).fetchall()
+                self._check_types(found, bytes, bytes, bytes)
+                for row in found:
                     slots[record] = self._slot(*row)
         return slots
 
-    def commit(self, rows: Mapping[RecordId, Slot]) -> None:
-        """Write all rows in one transaction; they survive power loss when this returns."""
-        packed = [(record, slot.promised.pack(), slot.accepted.pack(), slot.value) for record, slot in rows.items()]
+    def commit(self, batch: Batch) -> None:
+        """Write a batch, and what `undo` needs to take it back, in one transaction; durable when this returns."""
         with self._translated(), self._transaction():
-            self._rows.executemany(_SAVE, packed)
+            if self._counter() + 1 != batch.counter:
+                raise self._refused(
+                    f"it ends with batch {self._counter()}, and {batch.counter} was to follow", _REPLACE
+                )
+            write_batch(self._rows, batch)
+
+    def undo(self) -> None:
+        """Take the last batch back, durably. StoreError when it has been taken back, or there was none."""
+        with self._translated(), self._transaction():
+            if self._count("undo_counter") != 1:
+                raise self._refused("nothing was kept of what its last batch replaced", _REPLACE)
+            take_back(self._rows)
 
     def count(self) -> int:
         """Return the number of rows."""
@@ -151,6 +168,17 @@ class SqliteStore:
             return Slot(promised=Ballot.unpack(promised), accepted=Ballot.unpack(accepted), value=value)
         except ProtocolError as error:
             raise self._refused(*_CAUSES[sqlite3.SQLITE_CORRUPT]) from error
+
+    def _counter(self) -> int:
+        found = self._rows.execute("SELECT counter FROM replica").fetchall()
+        self._check_types(found, int)
+        counter: int = found[0][0]
+        return counter
+
+    def _check_types(self, found: list[tuple[object, ...]], *types: type) -> None:
+        """SQLite does not look at a table's types when it reads: whoever edits the file may have put others there."""
+        if any(tuple(map(type, row)) != types for row in found):
+            raise self._refused(*_CAUSES[sqlite3.SQLITE_CORRUPT])
 
     def _pragma(self, name: str) -> int:
         value: int = self._rows.execute(f"PRAGMA {name}").fetchone()[0]

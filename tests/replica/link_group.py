@@ -25,7 +25,7 @@ from hsm_app.replica.peers import Peers
 from hsm_app.replica.register import Register
 from hsm_app.replica.votes import OwnVoter, VoteWorker
 from hsm_app.wire.hello import Hello
-from tests.replica.memory_store import MemoryStore
+from tests.replica.memory_store import MemoryStore, memory_keeper
 
 T = TypeVar("T")
 
@@ -95,7 +95,7 @@ class Member:
         self.incarnations = dict.fromkeys(range(1, len(ports) + 1), 1)
 
     async def start(self) -> None:
-        self.worker = VoteWorker(lambda: self.store, fatal=self.failures.append)
+        self.worker = VoteWorker(lambda: memory_keeper(self.store), fatal=self.failures.append)
         await self.worker.start()
         ballots = BallotSource(replica=self.replica, incarnation=1, boot=7)
         addresses = {

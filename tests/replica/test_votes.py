@@ -8,15 +8,15 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from hsm_app.consensus.acceptor import Accept, AcceptReply, Prepare, PrepareReply, Slot
+from hsm_app.consensus.acceptor import Accept, Prepare, PrepareReply, Slot
 from hsm_app.consensus.ballot import ZERO, Ballot
 from hsm_app.consensus.proposer import Reply
 from hsm_app.errors import StoreError
 from hsm_app.model import RecordId, ReplicaId
 from hsm_app.replica import votes
-from hsm_app.replica.keeper import Question
+from hsm_app.replica.keeper import Question, VoteKeeper
 from hsm_app.replica.votes import OwnVoter, VoteWorker
-from tests.replica.memory_store import FULL, MemoryStore
+from tests.replica.memory_store import FULL, MemoryAnchor, MemoryStore, memory_keeper
 
 
 def record(number: int) -> RecordId:
@@ -39,9 +39,9 @@ class Desk:
     """A worker over a store in memory."""
 
     def __init__(self) -> None:
-        self.store = MemoryStore()
+        self.store, self.anchor = MemoryStore(), MemoryAnchor()
         self.failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-        self.worker = VoteWorker(lambda: self.store, fatal=self.failed.set_result)
+        self.worker = VoteWorker(lambda: memory_keeper(self.store, self.anchor), fatal=self.failed.set_result)
 
     def ask(self, *questions: Question) -> asyncio.Future[list[Reply]]:
         answered: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
@@ -52,7 +52,7 @@ class Desk:
 @pytest_asyncio.fixture
 async def desk() -> AsyncIterator[Desk]:
     desk = Desk()
-    assert await desk.worker.start() == 7
+    assert await desk.worker.start() == 1
     yield desk
     desk.store.gate.set()
     await desk.worker.close()
@@ -83,7 +83,7 @@ async def test_what_comes_during_a_commit_is_the_next_batch(desk: Desk) -> None:
     others = [desk.ask(prepare(1, number)) for number in range(2, 40)]
     desk.store.gate.set()
     await asyncio.gather(first, *others)
-    assert [len(commit) for commit in desk.store.commits] == [1, 38]
+    assert [len(commit.rows) for commit in desk.store.commits] == [1, 38]
 
 
 async def test_a_batch_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +94,7 @@ async def test_a_batch_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
     others = [desk.ask(prepare(1, 100 * n), prepare(1, 100 * n + 1)) for n in range(1, 11)]
     desk.store.gate.set()
     await asyncio.gather(first, *others)
-    assert [len(commit) for commit in desk.store.commits] == [1, 10, 10]
+    assert [len(commit.rows) for commit in desk.store.commits] == [1, 10, 10]
 
 
 async def test_refusals_alone_need_no_commit(desk: Desk) -> None:
@@ -102,29 +102,6 @@ async def test_refusals_alone_need_no_commit(desk: Desk) -> None:
     replies = await desk.ask(prepare(4), accept(4, b"v"))
     assert [reply.granted for reply in replies] == [False, False]
     assert len(desk.store.commits) == 1
-
-
-async def test_a_vote_follows_what_an_earlier_process_wrote(desk: Desk) -> None:
-    desk.store.rows[record(1)] = Slot(promised=b(9), accepted=b(8), value=b"old")
-    assert await desk.ask(prepare(10)) == [PrepareReply(granted=True, seen=b(10), accepted=b(8), value=b"old")]
-    assert await desk.ask(accept(9, b"x")) == [AcceptReply(granted=False, seen=b(10))]
-
-
-async def test_a_record_in_use_is_read_from_the_store_once(desk: Desk) -> None:
-    for counter in range(1, 6):
-        await desk.ask(prepare(counter))
-    assert desk.store.loads == [[record(1)]]
-
-
-async def test_the_slots_in_memory_are_bounded_and_forgotten_ones_are_read_again(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(votes, "HOT_SLOTS", 3)
-    for number in range(5):
-        await desk.ask(accept(1, b"v", number))
-    assert len(desk.worker._hot) == 3
-    replies = await desk.ask(prepare(5, 0))
-    assert replies == [PrepareReply(granted=True, seen=b(5), accepted=b(1), value=b"v")]
 
 
 @pytest.mark.parametrize("error", [FULL, ZeroDivisionError("a bug")], ids=["full disk", "bug"])
@@ -140,7 +117,7 @@ async def test_a_failure_ends_the_worker_and_nothing_is_answered(desk: Desk, err
 
 
 async def test_a_store_that_cannot_be_opened_fails_the_start() -> None:
-    def broken() -> MemoryStore:
+    def broken() -> VoteKeeper:
         raise FULL
 
     with pytest.raises(StoreError):
@@ -167,4 +144,4 @@ async def test_the_own_vote_is_durable_like_any_other_and_one_tick_is_one_submis
         while len(heard) < 19:
             await asyncio.sleep(0.001)
     assert {member for member, _ in heard} == {3}
-    assert [len(commit) for commit in desk.store.commits] == [19]
+    assert [len(commit.rows) for commit in desk.store.commits] == [19]
