@@ -13,6 +13,7 @@ from hsm_app.errors import ConfigError
 from hsm_app.fleet.manifest import Argon2Costs, AttemptPolicy, Manifest, TenantKeys
 from hsm_app.fleet.manifest_json import parse_manifest
 from hsm_app.model import FleetId
+from hsm_app.operator.first_anchors import anchor_stores
 from hsm_app.operator.fleet_files import FleetPlan, write_fleet_files
 from hsm_app.operator.genesis import make_fleet
 from hsm_app.operator.layout import make_directory
@@ -106,7 +107,9 @@ def create(
         tenant=TenantKeys(tenant=TENANT, keys=(tenant_key,)),
     )
     genesis = make_fleet(root, fleet=fleet_id, count=count, module=module, sealed=sealed, say=say)
-    digest = write_fleet_files(plan, genesis, int(time.time())).hex()
+    manifest = write_fleet_files(plan, genesis, int(time.time()))
+    anchor_stores(plan, manifest, say=say)
+    digest = manifest.digest.hex()
     if as_json:
         click.echo(json.dumps({"directory": str(root), "fleet": fleet_id, "manifest_sha256": digest}))
         return

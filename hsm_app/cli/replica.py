@@ -9,7 +9,7 @@ import click
 from hsm_app.cli.serving import serve_until_told
 from hsm_app.replica.program import ReplicaProgram, load_manifest
 from hsm_app.replica.settings import ReplicaSettings
-from hsm_app.replica.unlock import unlock
+from hsm_app.replica.unlock import anchor_of, unlock
 from hsm_app.settings import read_settings
 
 
@@ -34,7 +34,7 @@ def serve(config: Path, verbose: bool) -> None:
     manifest = load_manifest(settings.manifest)
     tokens = unlock(settings, manifest)
     try:
-        program = ReplicaProgram(settings, manifest, tokens)
+        program = ReplicaProgram(settings, manifest, tokens, anchor_of(settings, tokens))
         serve_until_told(program, f"replica {settings.replica} ready on {settings.listen.clients}", verbose=verbose)
     finally:
         tokens.close()

@@ -18,6 +18,7 @@ from hsm_app.fleet.manifest import (
     Fleet,
     FleetState,
     Group,
+    Manifest,
     TenantKeys,
 )
 from hsm_app.fleet.manifest_encoding import encode_manifest
@@ -28,12 +29,12 @@ from hsm_app.operator.layout import ReplicaFiles, write_new
 
 DAY = 86_400
 NAMESPACE = "hsm-vault.development"
-# Self-asserted: SoftHSM has no attestation root, nobody but the operator says what runs, and nothing anchors the
-# stores in this version, so that axis claims nothing at all.
+# Self-asserted: SoftHSM has no attestation root, nobody but the operator says what runs, and the stores are anchored in
+# token files that whoever owns the machine can put back.
 DEVELOPMENT = Assurance(
     key_custody=AssuranceLevel.SELF_ASSERTED,
     code_enforcement=AssuranceLevel.SELF_ASSERTED,
-    anchor_freshness=AssuranceLevel.NONE,
+    anchor_freshness=AssuranceLevel.SELF_ASSERTED,
 )
 
 REPLICA = """\
@@ -93,11 +94,10 @@ class FleetPlan:
     tenant: TenantKeys
 
 
-def write_fleet_files(plan: FleetPlan, genesis: Genesis, now: int) -> bytes:
-    """Write everything a development fleet needs to start; return the SHA-256 of its manifest."""
-    raw = _manifest(plan, genesis, now)
-    digest = parse_manifest(raw).digest
-    write_new(plan.root / "manifest.json", raw)
+def write_fleet_files(plan: FleetPlan, genesis: Genesis, now: int) -> Manifest:
+    """Write everything a development fleet needs to start, but for the first anchors; return its manifest."""
+    manifest = parse_manifest(_manifest(plan, genesis, now))
+    write_new(plan.root / "manifest.json", manifest.raw)
     write_new(plan.root / "fleet-keys.bin", genesis.fleet_keys.to_bytes())
     numbers = [replica.replica for replica in genesis.replicas]
     for number in numbers:
@@ -106,9 +106,9 @@ def write_fleet_files(plan: FleetPlan, genesis: Genesis, now: int) -> bytes:
     relay = plan.root / "relay.toml"
     values = {"fleet": plan.fleet, "root": plan.root, "relay_port": plan.ports[0], "path": relay}
     write_new(relay, RELAY.format(replicas=addresses, **values).encode())
-    client = CLIENT.format(digest=digest.hex(), tenant=plan.tenant.tenant, **values)
+    client = CLIENT.format(digest=manifest.digest.hex(), tenant=plan.tenant.tenant, **values)
     write_new(plan.root / "client.toml", client.encode())
-    return digest
+    return manifest
 
 
 def _manifest(plan: FleetPlan, genesis: Genesis, now: int) -> bytes:

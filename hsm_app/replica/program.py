@@ -1,10 +1,11 @@
 """The replica as a process: from its configuration to a listening service, and the ways it ends.
 
 It comes up in this order, so that nothing is promised before it can be kept: manifest and window, token and fleet keys
-(checked against the manifest), store (raising the boot number, durably), links to the other replicas, the door for
-relays; it is called ready when it reaches a majority, or after two seconds without one. A store that fails ends the
-process at once with its StoreError: a replica that cannot remember its votes must not vote. Configuration that does
-not fit the manifest is refused before the token is touched.
+(checked against the manifest), store and anchor (checked against each other; the epoch entered and the boot number
+raised in the anchor, before either is used), links to the other replicas, the door for relays; it is called ready when
+it reaches a majority, or after two seconds without one. A store or token that fails ends the process at once with its
+error: a replica that cannot remember its votes must not vote. Configuration that does not fit the manifest is refused
+before the token is touched.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from hsm_app.consensus.ballot import BallotSource
 from hsm_app.errors import ConfigError
 from hsm_app.fleet.manifest import Fleet, FleetState, Group, Manifest, Replica, check_window
 from hsm_app.fleet.manifest_json import parse_manifest
+from hsm_app.merkle.anchor import NO_ROOT_OF_TRUST
 from hsm_app.model import ReplicaId
-from hsm_app.ports import Clock, TokenQueue
+from hsm_app.ports import Anchor, Clock, TokenQueue
+from hsm_app.replica.anchors import KeeperIdentity
 from hsm_app.replica.clock import GuardedClock
 from hsm_app.replica.desk import Desk
 from hsm_app.replica.entropy import TokenEntropy
+from hsm_app.replica.keeper import VoteKeeper
 from hsm_app.replica.limits import HourlyLimit
 from hsm_app.replica.links import LinkIdentity
 from hsm_app.replica.peers import Peers
@@ -38,12 +42,16 @@ log = logging.getLogger(__name__)
 
 
 class ReplicaProgram:
-    """One replica. `tokens` is its token's queue, started and checked by the caller, who also closes it."""
+    """One replica. `tokens` is its token's queue, started and checked by the caller, who also closes it.
 
-    def __init__(self, settings: ReplicaSettings, manifest: Manifest, tokens: TokenQueue) -> None:
+    `anchor` is the same token's memory of this replica's store.
+    """
+
+    def __init__(self, settings: ReplicaSettings, manifest: Manifest, tokens: TokenQueue, anchor: Anchor) -> None:
         self._settings = settings
         self._manifest = manifest
         self._tokens = tokens
+        self._anchor = anchor
         self._clock: Clock = GuardedClock()
         self._fleet = manifest.fleet(settings.fleet)
         self._group, self._member = membership(self._fleet, settings)
@@ -57,8 +65,7 @@ class ReplicaProgram:
             raise ConfigError(f"fleet {self._fleet.fleet} is revoked", "Do not run it; use an active fleet")
         self._failed = asyncio.get_running_loop().create_future()
         settings, own = self._settings, self._member.replica
-        owner = StoreOwner(fleet=self._fleet.fleet, replica=own)
-        worker = VoteWorker(lambda: SqliteStore(settings.store, owner), fatal=self._fail)
+        worker = VoteWorker(self._open_keeper, fatal=self._fail)
         boot = await worker.start()
         self._closers.append(worker.close)
         ballots = BallotSource(replica=own, incarnation=self._member.incarnation, boot=boot)
@@ -91,6 +98,25 @@ class ReplicaProgram:
     def _fail(self, error: BaseException) -> None:
         if self._failed is not None and not self._failed.done():
             self._failed.set_exception(error)
+
+    def _open_keeper(self) -> VoteKeeper:
+        """Open the store and check it against the anchor. Runs on the vote thread, where both are used from then on."""
+        fleet, own = self._fleet.fleet, self._member
+        store = SqliteStore(self._settings.store, StoreOwner(fleet=fleet, replica=own.replica))
+        identity = KeeperIdentity(
+            fleet=fleet,
+            group=self._group.group,
+            replica=own.replica,
+            incarnation=own.incarnation,
+            epoch=self._manifest.epoch,
+            manifest=self._manifest.digest,
+            root_of_trust=NO_ROOT_OF_TRUST,
+        )
+        try:
+            return VoteKeeper.open(store, self._anchor, identity)
+        except BaseException:
+            store.close()
+            raise
 
     def _identity(self, boot: int) -> LinkIdentity:
         hello = Hello(

@@ -6,6 +6,7 @@ from hsm_app.errors import ConfigError
 from hsm_app.fleet.manifest import Fleet, Manifest
 from hsm_app.replica.program import membership
 from hsm_app.replica.settings import ReplicaSettings, TokenSettings
+from hsm_app.token.anchor import TokenAnchor
 from hsm_app.token.fleet_keys import FleetCommitments, FleetKeys
 from hsm_app.token.location import TokenLocation
 from hsm_app.token.owner import TokenOwner
@@ -17,9 +18,8 @@ def unlock(settings: ReplicaSettings, manifest: Manifest) -> TokenOwner:
     """Open and check the token on an owner thread of its own. Raises ConfigError or TokenError."""
     fleet = manifest.fleet(settings.fleet)
     _, member = membership(fleet, settings)
-    token = settings.token
-    location = TokenLocation(module=token.module, label=token.label, softhsm2_conf=token.softhsm2_conf)
-    fleet_keys, pin = read_fleet_keys(settings), read_pin(token)
+    location = location_of(settings.token)
+    fleet_keys, pin = read_fleet_keys(settings), read_pin(settings.token)
 
     def opener() -> Pkcs11Token:
         opened = open_replica_token(location, pin, fleet_keys, commitments_of(fleet))
@@ -27,6 +27,16 @@ def unlock(settings: ReplicaSettings, manifest: Manifest) -> TokenOwner:
         return opened
 
     return TokenOwner.start(opener)
+
+
+def anchor_of(settings: ReplicaSettings, owner: TokenOwner) -> TokenAnchor:
+    """Return the memory that an unlocked token has of this replica's store."""
+    return TokenAnchor(owner, location_of(settings.token))
+
+
+def location_of(token: TokenSettings) -> TokenLocation:
+    """Return which token the settings mean."""
+    return TokenLocation(module=token.module, label=token.label, softhsm2_conf=token.softhsm2_conf)
 
 
 def commitments_of(fleet: Fleet) -> FleetCommitments:

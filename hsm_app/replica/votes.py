@@ -3,9 +3,9 @@
 The keeper makes a batch durable and anchors it before it returns (`replica.keeper` argues why no crash loses or invents
 a vote); this module gathers the batches and hands the answers out. Batches are strictly serial.
 
-An anchor costs the token the same for one vote as for hundreds. So, after a batch, the worker rests before it begins the
-next one, and what comes meanwhile shares that one's anchor: the longer, the more votes the last batch had, and never
-longer than `REST_LIMIT`. A vote that comes alone finds the worker idle and is not kept waiting.
+An anchor costs the token the same for one vote as for hundreds. So, after a batch, the worker rests before it begins
+the next one, and what comes meanwhile shares that one's anchor: the longer, the more votes the last batch had, and
+never longer than `REST_LIMIT`. A vote that comes alone finds the worker idle and is not kept waiting.
 
 A store or token that fails can no longer say what was promised. So the thread answers nothing more and calls `fatal`,
 which has to end the process.

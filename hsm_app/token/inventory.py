@@ -16,6 +16,7 @@ from pkcs11 import exceptions as ck
 from hsm_app.errors import TokenError
 from hsm_app.token.device import device_call, refusal
 from hsm_app.token.keyspec import (
+    ANCHOR_DATA,
     EC_MADE,
     EC_PUBLIC_MADE,
     EC_UNWRAPPED,
@@ -45,9 +46,10 @@ class Row:
     role: str
 
 
-def replica_objects(*, sealed: bool) -> dict[str, Template]:
-    """Return what the token of a finished replica holds: three keys, and nothing else."""
+def replica_objects(*, sealed: bool, anchored: bool) -> dict[str, Template]:
+    """Return what the token of a finished replica holds: three keys, the anchor once it is made, and nothing else."""
     return {
+        **({"replica-anchor": ANCHOR_DATA} if anchored else {}),
         "replica-identity": {**IDENTITY_KEY, **BORN_HERE},
         "replica-link": {**LINK_KEY, **BORN_HERE},
         "fleet-root": ROOT_KEY if sealed else MAINTAINED_ROOT_KEY,

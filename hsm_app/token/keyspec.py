@@ -9,6 +9,7 @@
 | `fleet-kem`, `fleet-opaque` | EC P-256 | blob under the root; session object while running | derive | in a token |
 | `fleet-seal`, `fleet-id` | generic secret | likewise | sign (HMAC-SHA256) | in a token |
 | record key | EC P-256 | blob in its record; session object for one request | derive | in a token |
+| `replica-anchor` | data | one token, replaced with every batch of votes | be read | by the replica |
 
 Templates state every attribute that decides what a key may do, because the defaults differ: SoftHSM lets a private
 key sign, decrypt and unwrap unless told otherwise, and python-pkcs11 never says EXTRACTABLE.
@@ -42,6 +43,7 @@ CARRY_PARAMETERS = (
 
 IDENTITY, LINK, TRANSPORT = "replica-identity", "replica-link", "replica-transport"
 ROOT, ORIGIN, TRUSTED = "fleet-root", "fleet-root-origin", "fleet-carry-trusted"
+ANCHOR = "replica-anchor"
 KEM, OPAQUE, SEAL, ID = "fleet-kem", "fleet-opaque", "fleet-seal", "fleet-id"
 
 _PRIVATE_USES = (Attribute.DECRYPT, Attribute.SIGN, Attribute.SIGN_RECOVER, Attribute.UNWRAP, Attribute.DERIVE)
@@ -116,6 +118,18 @@ EC_PUBLIC: Template = {
 }
 IDENTITY_KEY = _key(EC_PRIVATE, ON_TOKEN, {Attribute.LABEL: IDENTITY}, SEALED, _SIGNS)
 LINK_KEY = _key(EC_PRIVATE, ON_TOKEN, {Attribute.LABEL: LINK}, SEALED, _DERIVES)
+
+# Not a key: what the token remembers of the replica's store. VALUE is added. Never changed, only replaced.
+ANCHOR_DATA: Template = {
+    Attribute.CLASS: ObjectClass.DATA,
+    **ON_TOKEN,
+    Attribute.LABEL: ANCHOR,
+    Attribute.PRIVATE: True,
+    Attribute.COPYABLE: False,
+    Attribute.MODIFIABLE: False,
+}
+ANCHOR_OBJECT: Packed = pack(ANCHOR_DATA)
+ANCHOR_FOUND: Packed = pack({Attribute.CLASS: ObjectClass.DATA, **ON_TOKEN, Attribute.LABEL: ANCHOR})
 
 # --- the root and its journey ----------------------------------------------------------------------------------------
 ROOT_KEY = _key(AES, ON_TOKEN, {Attribute.LABEL: ROOT}, SEALED, _WRAPS, {Attribute.UNWRAP_TEMPLATE: UNDER_ROOT})

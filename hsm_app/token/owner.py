@@ -12,9 +12,11 @@ every job that waits and every later one gets a TokenError, so no caller hangs.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -29,6 +31,9 @@ NEXT_STEP = "Read the first error of this program, and restart it"
 class OwnedToken(Token, Protocol):
     """A token, and what its owner does with it besides jobs."""
 
+    def in_session(self, job: Callable[[Any], T]) -> T:
+        """Run what needs the PKCS#11 session itself: for this room's adapters only."""
+
     def between_jobs(self) -> None:
         """Do what cannot be done during a job. Raises TokenError when the token is lost for good."""
 
@@ -36,13 +41,16 @@ class OwnedToken(Token, Protocol):
         """Log out and give the module free."""
 
 
+_Future = asyncio.Future[Any] | concurrent.futures.Future[Any]
+
+
 class _Work(NamedTuple):
-    job: Callable[[Token], Any]
-    future: asyncio.Future[Any]
+    job: Callable[[Any], Any]
+    future: _Future
 
 
 class _Result(NamedTuple):
-    future: asyncio.Future[Any]
+    future: _Future
     value: Any
     error: BaseException | None
 
@@ -73,11 +81,22 @@ class TokenOwner:
             raise self._ended
         loop = self._loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._queue.put(_Work(job, future))
-        # The owner sets `_ended` before it empties the queue for the last time: either it found this job, or we see it.
-        if self._ended is not None and not future.done():
-            future.set_exception(self._ended)
+        self._put(_Work(job, future))
         return await future
+
+    def call(self, job: Callable[[OwnedToken], T]) -> T:
+        """Do the same from a thread without a loop, which waits: its result does not wait for the jobs after it."""
+        if self._ended is not None:
+            raise self._ended
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        self._put(_Work(job, future))
+        return future.result()
+
+    def _put(self, work: _Work) -> None:
+        self._queue.put(work)
+        # The owner sets `_ended` before it empties the queue for the last time: either it found this job, or we see it.
+        if self._ended is not None:
+            _settle(_Result(work.future, None, self._ended))
 
     def close(self) -> None:
         """Let the waiting jobs finish, close the token, and end the thread. Blocks; may be called twice."""
@@ -137,24 +156,41 @@ class TokenOwner:
             except Empty:
                 break
             if work is not None:
-                left.append(_Result(work.future, None, self._ended))
+                _hand_over(_Result(work.future, None, self._ended), left)
         self._post(left)
 
 
 def _run(token: Token, work: _Work, results: list[_Result]) -> None:
     try:
-        results.append(_Result(work.future, work.job(token), None))
+        result = _Result(work.future, work.job(token), None)
     except Exception as error:
-        results.append(_Result(work.future, None, error))
+        result = _Result(work.future, None, error)
     except BaseException as error:
-        results.append(_Result(work.future, None, TokenError(f"the token's owner has ended: {error!r}", NEXT_STEP)))
+        _hand_over(
+            _Result(work.future, None, TokenError(f"the token's owner has ended: {error!r}", NEXT_STEP)), results
+        )
         raise
+    _hand_over(result, results)
+
+
+def _hand_over(result: _Result, results: list[_Result]) -> None:
+    """A thread that waits gets its result now; what a loop waits for is collected for one wake-up."""
+    if isinstance(result.future, concurrent.futures.Future):
+        _settle(result)
+    else:
+        results.append(result)
 
 
 def _deliver(results: list[_Result]) -> None:
-    for future, value, error in results:
-        if future.done():
-            continue  # cancelled meanwhile
+    for result in results:
+        _settle(result)
+
+
+def _settle(result: _Result) -> None:
+    future, value, error = result
+    if future.done():
+        return  # cancelled meanwhile
+    with suppress(concurrent.futures.InvalidStateError):  # the owner's end, told by both sides at the same moment
         if error is None:
             future.set_result(value)
         else:

@@ -84,8 +84,11 @@ class TokenStation:
     def check_fleet_keys(self, keys: FleetKeys, commitments: FleetCommitments) -> None:
         self._call("check_fleet_keys", keys, commitments)
 
-    def inventory(self, *, sealed: bool | None = None) -> list[Row]:
-        return list(self._call("inventory", sealed=sealed))
+    def create_first_anchor(self, content: bytes) -> None:
+        self._call("create_first_anchor", content)
+
+    def inventory(self, *, sealed: bool | None = None, anchored: bool = False) -> list[Row]:
+        return list(self._call("inventory", sealed=sealed, anchored=anchored))
 
     def _call(self, step: str, *args: object, **kwargs: object) -> Any:
         try:

@@ -12,6 +12,7 @@ from pkcs11 import ObjectClass, Session
 
 from hsm_app.errors import TokenError
 from hsm_app.token import carry
+from hsm_app.token.anchor import create_first, files_of
 from hsm_app.token.device import device_call
 from hsm_app.token.fleet_keys import FleetCommitments, FleetKeys, compressed, load_fleet_keys, make_fleet_keys
 from hsm_app.token.initialise import initialise_token
@@ -86,17 +87,23 @@ class TokenSteps:
         load_fleet_keys(self._wrapper(), keys, commitments)
         self._end_session()
 
-    def inventory(self, *, sealed: bool | None = None) -> list[Row]:
+    def create_first_anchor(self, content: bytes) -> None:
+        """Create the anchor of the replica's empty store, durably. TokenError when the token holds one already."""
+        create_first(self._user(), content)
+        files_of(self._location).sync()
+
+    def inventory(self, *, sealed: bool | None = None, anchored: bool = False) -> list[Row]:
         """Prove that the token holds a replica's three keys and nothing else; return a row for each.
 
-        `sealed` says which rights the root has to have; left out, those that `install_root` was told.
+        `sealed` says which rights the root has to have; left out, those that `install_root` was told. `anchored` says
+        that the token has to hold the replica's one anchor too.
         """
         sealed = self._sealed if sealed is None else sealed
         if sealed is None:
             raise TokenError("it is not known whether this token belongs to a sealed fleet", "Say so")
         self._end_session()  # no session object of an earlier step is mistaken for one of the token's
         session = self._user()
-        rows = check_inventory(session, replica_objects(sealed=sealed))
+        rows = check_inventory(session, replica_objects(sealed=sealed, anchored=anchored))
         check_root(session, self._root())
         return rows
 

@@ -7,8 +7,8 @@ the one batch that was under way. With faults that crash or refuse, every later 
 
 A disk that lies (it acknowledges what it does not keep, or shows an older state) may cost this replica its store, but
 never an answered vote in silence: the next use of it is refused. Not covered, since nothing could notice it: a token
-that lies twice. If it shows again exactly the anchor before the last, the one batch after it is taken back; the token is trusted
-to keep what it acknowledged.
+that lies twice. If it shows again exactly the anchor before the last, the one batch after it is taken back; the token
+is trusted to keep what it acknowledged.
 """
 
 from __future__ import annotations

@@ -1,0 +1,39 @@
+"""The first anchor of each replica: the token is told whose store it is, and that this store is empty.
+
+A replica without an anchor does not start, and it never makes one by itself: whoever can make a token forget would
+otherwise make it vote anew. So this is done here, once, after the manifest is known, which the anchor names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hsm_app.fleet.manifest import Manifest
+from hsm_app.merkle.anchor import first_anchor
+from hsm_app.operator.fleet_files import FleetPlan
+from hsm_app.operator.layout import ReplicaFiles
+from hsm_app.token.location import TokenLocation
+from hsm_app.token.pin import pin_from_file
+from hsm_app.token.station import TokenStation
+
+
+def anchor_stores(plan: FleetPlan, manifest: Manifest, *, say: Callable[[str], None]) -> None:
+    """Create every replica's first anchor, and take the final inventory of its token. Raises TokenError."""
+    for group in manifest.fleet(plan.fleet).groups:
+        for member in group.replicas:
+            files = ReplicaFiles(root=plan.root, number=member.replica)
+            label = f"{plan.fleet}-{member.replica}"
+            location = TokenLocation(module=plan.module, label=label, softhsm2_conf=files.softhsm2_conf)
+            anchor = first_anchor(
+                fleet=plan.fleet,
+                group=group.group,
+                replica=member.replica,
+                incarnation=member.incarnation,
+                epoch=manifest.epoch,
+                manifest=manifest.digest,
+            )
+            with TokenStation(location) as station:
+                station.open(pin_from_file(files.pin).reveal())
+                station.create_first_anchor(anchor.to_bytes())
+                station.inventory(sealed=plan.sealed, anchored=True)
+    say("every token has anchored its replica's empty store; a store that is rolled back will not be voted on")
