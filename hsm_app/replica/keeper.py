@@ -1,6 +1,37 @@
 """Keeps a replica's votes: folds the acceptor over a batch, makes it durable, anchors it, and only then answers.
 
 Synchronous, without threads or clocks: `votes.VoteWorker` runs it on its own thread, a simulator runs it as it is.
+
+Why no crash loses an answered vote. A batch takes the store and the token from counter c to c + 1 in three durable
+writes: (1) the store commits the rows, the bucket hashes, the counter, and what they replace (the undo), in one
+transaction; (2) the token creates anchor c + 1, which names c's root as its previous one; (3) the token destroys anchor
+c, and that very call succeeds. Then the answers leave; no other write is begun before. A process that ends between two
+of them leaves:
+
+| ended | store | token | the next start |
+|---|---|---|---|
+| before (1), or within it | c | c | goes on from c |
+| between (1) and (2) | c + 1 | c | takes the batch back (undo, durable): c. No answer had left |
+| within (2) | c + 1 | c, and an object without label or whole content | removes that, then as above |
+| between (2) and (3) | c + 1 | c and c + 1, linked | c + 1 counts, c is destroyed. Votes that nobody heard are kept |
+| after (3) | c + 1 | c + 1 | goes on from c + 1. All, some or none of the answers had left |
+
+A start ends in an empty batch of its own, which raises the boot number and enters the epoch; so it writes in the same
+order, and a start that is killed leaves one of the same five cases. Before that batch it writes at most two things. The
+undo: killed before it, the next start does it again; after it, the store is at c with nothing to take back. Destroying
+anchor c beside c + 1: killed before or after, c + 1 counts. Neither is done before every check has passed that does not
+need it.
+
+Why the undo forgets no answered vote: an answer leaves only after (3), which begins only when anchor c + 1 is durable.
+So once an answer of batch c + 1 has left, the highest anchor is c + 1 or later, and only a batch above it is taken
+back. A store that claims to be one batch ahead gains nothing by it: what it turns back to must have the anchored root.
+
+Why two processes with one token never both answer: each needs (3) to succeed on the same object, and exactly one does.
+The other one fails, its keeper refuses everything after, and its process ends. An error of (2) or (3) tells nothing of
+what the token did; hence the keeper never tries a counter again, and the next start looks.
+
+All of this trusts the token to keep what it acknowledged. A token put back to its last anchor but one takes one batch
+back; the manifest's `anchor_freshness` says what stands against that.
 """
 
 from __future__ import annotations

@@ -12,14 +12,14 @@ has to keep its objects through a loss of power by itself.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from pkcs11 import Attribute, Session
 from pkcs11 import exceptions as ck
 
 from hsm_app.errors import TokenError
 from hsm_app.token.device import device_call
-from hsm_app.token.keyspec import ANCHOR_FOUND, ANCHOR_OBJECT
+from hsm_app.token.keyspec import ANCHOR_FOUND, ANCHOR_OBJECT, DATA_FOUND
 from hsm_app.token.location import TokenLocation
 from hsm_app.token.owner import TokenOwner
 from hsm_app.token.softhsm_files import SoftHsmFiles
@@ -89,14 +89,11 @@ def files_of(location: TokenLocation) -> Files:
 
 @device_call("read its anchor")
 def read_anchors(session: Session) -> list[bytes]:
-    """Return the content of every anchor object. What a kill left half-made has neither class nor label: it goes."""
-    contents = []
-    for thing in list(session.get_objects()):
-        if _read(thing, Attribute.LABEL) in (None, "") and _read(thing, Attribute.CLASS) is None:
+    """Return the content of every anchor object. Those that a kill left half-made have no label: they go."""
+    for thing in list(session.get_objects(DATA_FOUND)):
+        if not thing[Attribute.LABEL]:
             thing.destroy()
-    for thing in list(session.get_objects(ANCHOR_FOUND)):
-        contents.append(_read(thing, Attribute.VALUE) or b"")
-    return contents
+    return [thing[Attribute.VALUE] for thing in list(session.get_objects(ANCHOR_FOUND))]
 
 
 @device_call("create its first anchor")
@@ -123,10 +120,3 @@ def destroy_anchor(session: Session, content: bytes) -> None:
         found[0].destroy()
     except ck.ObjectHandleInvalid as error:
         raise AnchorGoneError("another process has replaced the anchor", ONE_PROCESS) from error
-
-
-def _read(thing: Any, key: Attribute) -> Any:
-    try:
-        return thing[key]
-    except (ck.AttributeTypeInvalid, ck.AttributeSensitive, ck.FunctionFailed, ck.GeneralError):
-        return None

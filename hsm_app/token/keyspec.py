@@ -129,6 +129,7 @@ ANCHOR_DATA: Template = {
     Attribute.MODIFIABLE: False,
 }
 ANCHOR_OBJECT: Packed = pack(ANCHOR_DATA)
+DATA_FOUND: Packed = pack({Attribute.CLASS: ObjectClass.DATA})
 ANCHOR_FOUND: Packed = pack({Attribute.CLASS: ObjectClass.DATA, **ON_TOKEN, Attribute.LABEL: ANCHOR})
 
 # --- the root and its journey ----------------------------------------------------------------------------------------

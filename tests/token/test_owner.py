@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import pytest
@@ -189,3 +190,45 @@ async def test_a_recycled_token_drops_no_request(sealed_token: ReplicaToken) -> 
     await asyncio.gather(*(client() for _ in range(16)))
     await asyncio.to_thread(owner.close)
     assert len(sessions) > 1
+
+
+# -- a thread that waits, without a loop
+
+
+def test_a_waiting_thread_gets_the_result_or_the_error() -> None:
+    owner = owner_of(Idle())
+    assert owner.call(lambda _: threading.get_ident()) != threading.get_ident()
+    with pytest.raises(ZeroDivisionError):
+        owner.call(lambda _: 1 // 0)
+    owner.close()
+    with pytest.raises(TokenError, match="has been closed"):
+        owner.call(lambda _: 1)
+
+
+async def test_a_waiting_thread_does_not_wait_for_the_jobs_behind_its_own() -> None:
+    owner = owner_of(Idle())
+    begin, release = threading.Event(), threading.Event()
+    before = asyncio.ensure_future(owner.run(lambda _: begin.wait(5)))
+    await asyncio.sleep(0.02)
+    waiting = asyncio.ensure_future(asyncio.to_thread(owner.call, lambda _: "mine"))
+    await asyncio.sleep(0.02)
+    behind = asyncio.ensure_future(owner.run(lambda _: release.wait(5)))  # in the same drain
+    await asyncio.sleep(0.02)
+    begin.set()
+    assert await waiting == "mine"
+    assert not behind.done()
+    release.set()
+    assert await asyncio.gather(before, behind) == [True, True]
+    owner.close()
+
+
+def call_often(owner: TokenOwner) -> None:
+    for _ in range(1000):  # the first ones may run before the owner notices its end
+        owner.call(lambda _: 1)
+
+
+def test_when_the_owner_dies_a_waiting_thread_gets_its_error() -> None:
+    owner = owner_of(Idle(broken))
+    with ThreadPoolExecutor() as threads:
+        calls = [threads.submit(call_often, owner) for _ in range(4)]
+        assert all(isinstance(call.exception(10), TokenError) for call in calls)
