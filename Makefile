@@ -2,7 +2,7 @@
 SHELL := bash
 BIN := .venv/bin
 PYTHON_FILES := hsm_app scripts softhsm tests
-.PHONY: setup demo test check lint bench fmt clean softhsm peers lock
+.PHONY: setup demo test check lint bench chaos fmt clean softhsm peers lock
 
 setup:  ## softhsm2, .venv, locked dependencies; seconds when nothing changed
 	@scripts/setup
@@ -31,6 +31,9 @@ check: lint test  ## all that a change has to pass
 
 bench: setup  ## speed, memory and cost; writes build/bench.json
 	@$(BIN)/python scripts/bench --module "$$(scripts/softhsm-module)" $(ARGS)
+
+chaos: setup  ## real processes under faults and load: SECONDS=600, SEED=n to repeat one
+	@scripts/chaos --seconds $(or $(SECONDS),180) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 fmt: setup
 	@$(BIN)/ruff format $(PYTHON_FILES)

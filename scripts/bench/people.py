@@ -34,6 +34,7 @@ class World:
     def __init__(self, directory: Path) -> None:
         manifest = parse_manifest((directory / "manifest.json").read_bytes())
         self.fleet = manifest.fleets[0]
+        self.epoch = manifest.epoch
         self._tenant_key = read_private_key(directory / "tenant" / f"{TENANT}.pem")
         self._info = session_info(self.fleet.fleet, manifest.digest)
 
