@@ -105,6 +105,11 @@ class VoteKeeper:
         return self._anchored.epoch
 
     @property
+    def counter(self) -> int:
+        """The number of the last batch that was anchored."""
+        return self._anchored.counter
+
+    @property
     def state(self) -> Tree:
         """The tree over what was accepted: equal at two replicas when they hold the same."""
         return self._rows.state

@@ -24,6 +24,7 @@ from hsm_app.model import ReplicaId
 from hsm_app.ports import Anchor, Clock, TokenQueue
 from hsm_app.replica.anchors import KeeperIdentity
 from hsm_app.replica.clock import GuardedClock
+from hsm_app.replica.counters import tell_when_asked
 from hsm_app.replica.desk import Desk
 from hsm_app.replica.entropy import TokenEntropy
 from hsm_app.replica.keeper import VoteKeeper
@@ -74,6 +75,7 @@ class ReplicaProgram:
         self._closers.append(peers.close)
         await peers.start(settings.listen.peers)
         register = Register(voters={own: OwnVoter(own, worker), **peers.voters}, ballots=ballots)
+        self._closers.append(tell_when_asked(worker, register))
         service = Service(self._desk(register), self._manifest)
         door = Door(service, settings.in_flight, self._fail)
         self._closers.append(door.close)

@@ -17,6 +17,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -27,6 +28,7 @@ from hsm_app.model import ReplicaId
 from hsm_app.replica.keeper import Question, VoteKeeper
 
 BATCH_LIMIT = 512  # votes of one batch: about 20 ms of work, so a burst does not hold up the first of it
+SIZES = 14  # powers of two that batches are counted by: 8192 votes are more than the door lets under way
 REST_PER_VOTE = 0.002  # seconds of rest that each vote of a batch buys: about what one anchor costs in CPU
 REST_LIMIT = 0.02  # seconds; far below the time in which a proposer gives up
 
@@ -43,6 +45,15 @@ class Voter(Protocol):
 
     def ask(self, question: Question, heard: Heard) -> None:
         """Ask, and call `heard` at most once, now or later; a voter may also stay silent without a word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoteStats:
+    """Counters since the start. `batches` counts by size: element n those of up to 2 ** n votes, and more than half."""
+
+    votes: int
+    anchors: int  # batches that changed something
+    batches: tuple[int, ...]
 
 
 class _Submission(NamedTuple):
@@ -71,6 +82,12 @@ class VoteWorker:
         self._queue: SimpleQueue[_Submission | _Job | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="votes", daemon=True)
         self._rested_at = 0.0  # monotonic seconds
+        self._votes = self._anchors = 0
+        self._batches = [0] * SIZES
+
+    @property
+    def stats(self) -> VoteStats:
+        return VoteStats(votes=self._votes, anchors=self._anchors, batches=tuple(self._batches))
 
     async def start(self) -> int:
         """Open the keeper; return this process's boot number. StoreError or TokenError when it must not vote."""
@@ -146,8 +163,12 @@ class VoteWorker:
 
     def _vote(self, keeper: VoteKeeper, batch: list[_Submission]) -> None:
         questions = [question for submission in batch for question in submission.questions]
+        before = keeper.counter
         replies = iter(keeper.vote(questions))
         answered: _Answered = [(work.answer, list(islice(replies, len(work.questions)))) for work in batch]
+        self._votes += len(questions)
+        self._anchors += keeper.counter - before
+        self._batches[min(SIZES - 1, (len(questions) - 1).bit_length())] += 1
         self._post(_deliver, answered)
         self._rested_at = time.monotonic() + min(REST_LIMIT, REST_PER_VOTE * (len(questions) - 1))
 
