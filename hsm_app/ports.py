@@ -124,7 +124,8 @@ class Anchor(Protocol):
     def replace(self, old: bytes, new: bytes) -> None:
         """Create `new`, durably; then destroy `old` and see that very call succeed; return only then.
 
-        Of two processes that replace one anchor, exactly one returns.
+        Of two processes that replace one anchor, exactly one returns. A loss of power may bring the last `old` back,
+        never an earlier one.
         """
 
     def destroy(self, content: bytes) -> None:

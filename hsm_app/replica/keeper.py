@@ -30,6 +30,9 @@ Why two processes with one token never both answer: each needs (3) to succeed on
 The other one fails, its keeper refuses everything after, and its process ends. An error of (2) or (3) tells nothing of
 what the token did; hence the keeper never tries a counter again, and the next start looks.
 
+A loss of power instead of a kill leaves the same cases, since (1) and (2) are synced before the next step begins; after
+(3) it may bring anchor c back, which is the case between (2) and (3).
+
 All of this trusts the token to keep what it acknowledged. A token put back to its last anchor but one takes one batch
 back; the manifest's `anchor_freshness` says what stands against that.
 """

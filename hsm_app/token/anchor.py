@@ -4,9 +4,11 @@ An object is never changed in place: devices that allow it truncate and write, a
 first leaves at every moment one whole anchor in the token. Destroying is what decides between two processes that use
 one token: the device lets exactly one of them succeed. The other one takes its own new object away again and fails.
 
-SoftHSM never syncs the files it keeps its objects in. So, on SoftHSM, this adapter syncs the token's directory itself:
-after a creation, before the old object is destroyed, and after that destruction, before anybody is told. A real device
-has to keep its objects through a loss of power by itself.
+SoftHSM never syncs the files it keeps its objects in. So, on SoftHSM, this adapter syncs the new object's file and the
+token's directory itself, before the old object is destroyed. That destruction need not be durable when `replace`
+returns: a loss of power may bring the old object back beside the new one, which is what a kill between the two leaves
+as well, and the next creation syncs the directory again, so never more than one comes back. A real device has to keep
+its objects through a loss of power by itself.
 """
 
 from __future__ import annotations
@@ -60,15 +62,18 @@ class TokenAnchor:
         """See `ports.Anchor`."""
         self._create(new)
         try:
-            self.destroy(old)
+            self._destroy(old)
         except AnchorGoneError:
             self.destroy(new)  # nobody was told of it, and the other process goes on from its own
             raise
 
     def destroy(self, content: bytes) -> None:
         """See `ports.Anchor`."""
-        self._run(lambda session: destroy_anchor(session, content))
+        self._destroy(content)
         self._files.sync()
+
+    def _destroy(self, content: bytes) -> None:
+        self._run(lambda session: destroy_anchor(session, content))
 
     def _create(self, content: bytes) -> None:
         self._run(lambda session: create_anchor(session, content))

@@ -1,13 +1,13 @@
 """The files that SoftHSM keeps its objects in, and how they are made durable: SoftHSM 2.6.1 contains no fsync.
 
-Each token has a directory below `directories.tokendir`; an object is a file in it, written once when it is created. So
-it is enough to sync the files that have changed since the last time, and then the directory that names them.
+Each token has a directory below `directories.tokendir`. An object is a file in it that is written when the object is
+created, and never again unless an attribute is changed, which this project never does. So it is enough to sync the
+files that were not there the last time, and then the directory that names them.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from hsm_app.errors import TokenError
@@ -21,37 +21,29 @@ class SoftHsmFiles:
     def __init__(self, configuration: Path) -> None:
         """TokenError when the configuration cannot be read or names no directory."""
         self._root = _token_directory(configuration)
-        self._synced: dict[Path, set[tuple[str, int, int]]] = {}  # name, inode, time of the last change in nanoseconds
+        self._synced: dict[str, set[str]] = {}  # the names of the object files of each token's directory
 
     def sync(self) -> None:
         """Make all that SoftHSM has written so far survive a loss of power. TokenError when that fails."""
         try:
-            for directory in self._directories():
-                self._sync_directory(directory)
+            for token in os.scandir(self._root):
+                if token.is_dir():
+                    self._sync_directory(token.path)
         except OSError as error:
             raise TokenError(
                 f"the files of SoftHSM below {self._root} cannot be synced: {error.strerror}",
                 "Check the disk; what the token was told last may be lost with the power",
             ) from error
 
-    def _directories(self) -> Iterator[Path]:
-        yield self._root
-        yield from (Path(entry.path) for entry in os.scandir(self._root) if entry.is_dir())
-
-    def _sync_directory(self, directory: Path) -> None:
-        before, seen = self._synced.get(directory, set()), set()
-        for entry in os.scandir(directory):
-            if not entry.name.endswith(".object"):
-                continue
-            status = entry.stat()
-            seen.add(known := (entry.name, status.st_ino, status.st_mtime_ns))
-            if known not in before:
-                _fsync(entry.path, os.O_RDONLY)
+    def _sync_directory(self, directory: str) -> None:
+        names = {name for name in os.listdir(directory) if name.endswith(".object")}
+        for name in names - self._synced.get(directory, set()):
+            _fsync(os.path.join(directory, name), os.O_RDONLY)
         _fsync(directory, os.O_RDONLY | os.O_DIRECTORY)
-        self._synced[directory] = seen
+        self._synced[directory] = names
 
 
-def _fsync(path: str | Path, flags: int) -> None:
+def _fsync(path: str, flags: int) -> None:
     descriptor = os.open(path, flags | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -69,8 +69,8 @@ class StoppingAnchor(TokenAnchor):
     def _create(self, content: bytes) -> None:
         self.stops.around("create", lambda: super(StoppingAnchor, self)._create(content))
 
-    def destroy(self, content: bytes) -> None:
-        self.stops.around("destroy", lambda: super(StoppingAnchor, self).destroy(content))
+    def _destroy(self, content: bytes) -> None:
+        self.stops.around("destroy", lambda: super(StoppingAnchor, self)._destroy(content))
 
 
 class BareToken:

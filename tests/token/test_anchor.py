@@ -131,11 +131,11 @@ def test_the_new_anchor_is_synced_before_the_old_one_is_destroyed(
         count = len(token_files(replica, "*.object"))
         synced.clear()
         anchor.replace(b"one", b"two")
-    created = [kind for kind, files in synced if files == count + 1]
-    assert created.count(".object") == 1  # the new object's file, and then the directory that names it
-    assert created.index(".object") < len(created) - 1
-    assert created[-1] == ""
-    assert synced[-1] == ("", count)  # and the directory again, after the old one has gone
+        # The new object's file, then the directory that names it, while the old one is still there.
+        assert synced == [(".object", count + 1), ("", count + 1)]
+        synced.clear()
+        anchor.destroy(b"two")
+        assert synced == [("", count - 1)]
 
 
 def test_a_configuration_without_a_token_directory_is_refused(tmp_path: Path) -> None:
