@@ -20,7 +20,7 @@ PACKAGE = "hsm_app"
 BASE = frozenset({"errors", "model"})
 PURE = frozenset({"opaque", "consensus", "merkle", "wire", "fleet", "vault"})
 CORE = BASE | PURE | {"ports"}
-PROGRAM = CORE | {"net", "process", "settings"}
+PROGRAM = CORE | {"epochs", "net", "process", "settings"}
 
 ROOMS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
@@ -31,6 +31,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "wire": BASE,
     "fleet": BASE,
     "vault": BASE | {"fleet"},
+    "epochs": BASE | {"fleet"},
     "ports": BASE | PURE,
     "process": frozenset({"errors"}),
     "settings": frozenset({"errors"}),

@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from hsm_app.cli.tenant import make_tenant_key
+from hsm_app.epochs import read_manifest
 from hsm_app.errors import ConfigError
 from hsm_app.fleet.manifest import Argon2Costs, AttemptPolicy, Manifest, TenantKeys
-from hsm_app.fleet.manifest_json import parse_manifest
 from hsm_app.model import FleetId
 from hsm_app.operator.first_anchors import anchor_stores
 from hsm_app.operator.fleet_files import FleetPlan, write_fleet_files
@@ -129,14 +129,6 @@ def show(manifest: Path, as_json: bool) -> None:
         return
     for line in _describe(parsed):
         click.echo(line)
-
-
-def read_manifest(path: Path) -> Manifest:
-    """Read and check a manifest file. ConfigError when it cannot be read or is none."""
-    try:
-        return parse_manifest(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}", "Check the path of the manifest") from error
 
 
 def _describe(manifest: Manifest) -> list[str]:

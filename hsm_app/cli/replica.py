@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from hsm_app.cli.serving import serve_until_told
-from hsm_app.replica.program import ReplicaProgram, load_manifest
+from hsm_app.epochs import read_manifest
+from hsm_app.replica.host import ReplicaHost
 from hsm_app.replica.settings import ReplicaSettings
 from hsm_app.replica.unlock import anchor_of, unlock
 from hsm_app.settings import read_settings
@@ -31,10 +32,10 @@ def serve(config: Path, verbose: bool) -> None:
     Example: hsm-vault replica serve --config ./fleet/replica-1/replica.toml
     """
     settings = read_settings(config, ReplicaSettings)
-    manifest = load_manifest(settings.manifest)
+    manifest = read_manifest(settings.manifest)
     tokens = unlock(settings, manifest)
     try:
-        program = ReplicaProgram(settings, manifest, tokens, anchor_of(settings, tokens))
+        program = ReplicaHost(settings, tokens, anchor_of(settings, tokens))
         serve_until_told(program, f"replica {settings.replica} ready on {settings.listen.clients}", verbose=verbose)
     finally:
         tokens.close()

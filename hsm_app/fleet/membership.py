@@ -11,17 +11,19 @@ A replica enters a manifest only when `check_entry` lets it; the rules stand now
    a certificate: a majority of that epoch's members signed that its sweep is complete (`fleet.membership_certificate`).
 
 Why nothing chosen is lost. Replicas answer the frames of one epoch only, the one they have anchored, and never go back.
-Call a majority of epoch i's group a quorum of i. What has to hold is that a ballot prepared on a quorum of any later
-epoch meets, at some replica, each value chosen in an earlier one; then CASPaxos' own induction goes on as if there were
-one epoch, since a replica that voted in i and enters i + 1 takes its slots along.
+Call a majority of epoch i's group a quorum of i. A ballot prepared on a quorum of any later epoch has to meet, at some
+replica, each value chosen in an earlier one; and it has to be above every ballot prepared in an earlier one, or else an
+unchosen value under a high old ballot could come back over it. Quorums that share a replica give both, since a replica
+takes its slots along, promises too. Then CASPaxos' own induction goes on as if there were one epoch.
 
 - Neighbours meet. One removed of n: a quorum of i keeps at least n//2 of the n - 1 that stay, a quorum of i + 1 has
   (n - 1)//2 + 1 of them; together n, more than n - 1. One added is the same argument backwards. They meet in a replica
   that is in both groups, so the empty newcomer, counted with the rest, answers for nothing it does not know.
 - Removed, then added (5 -> 4 -> 5): quorums two epochs apart may be disjoint, as {X, A, B} and {X', C, D} are. Hence
-  the sweep between them: when it is complete, a quorum of e + 1 holds everything chosen in e, and that quorum meets the
-  quorums of e + 2. For that the listing has to know every record: after the fence, a quorum of e + 1 has left e, so no
-  quorum of e can form any more, whoever stays behind; whatever was chosen in e is at one member of any quorum of e + 1.
+  the sweep between them. It prepares each record on a quorum of e + 1, so under a ballot above all of e, and leaves
+  everything chosen in e on a quorum of e + 1; and these quorums meet those of e + 2. For that the listing has to know
+  every record: after the fence, a quorum of e + 1 has left e, so no quorum of e can form any more, whoever stays
+  behind; and whatever was chosen or prepared in e is known to one member of any quorum of e + 1.
 - Added, then removed (4 -> 5 -> 4): two epochs apart they still meet when the size in between is odd: k/2 of the quorum
   before (k even) and k/2 of the one after, without the newcomer, lie among k - 1. When it is even they need not, hence
   the second half of rule 4. Steps that leave a group alone shorten to these cases.

@@ -2,10 +2,10 @@
 
 What a member's signature says, and it signs only that: "I have entered this epoch and its manifest for good; the
 replica that swept is a member of this epoch and told me, over a link of this epoch, that a majority of the members had
-entered before it began to list, that it listed them to the end, and that each record listed is held under one accepted
-ballot by a majority." The first part each signer knows of itself, so a certificate is also proof of the fence. The rest
-is the sweeper's word. Replicas fail by stopping, not by lying (design section 1), so one word would do; asking a
-majority means that no single identity key that has left the fleet can issue a certificate.
+entered before it began to list, that it listed them to the end, and that each record listed was prepared on a majority
+and written back to one unless they held it alike." The first part each signer knows of itself, so a certificate is also
+proof of the fence. The rest is the sweeper's word. Replicas fail by stopping, not by lying (design section 1), so one
+word would do; asking a majority means that no single identity key that has left the fleet can issue a certificate.
 
 The file is strict JSON: schema, fleet, group, epoch, manifest_sha256, and signatures as {replica, signature}, the
 latter raw r || s of ECDSA P-256 over the SHA-256 of `statement`, in hexadecimal.

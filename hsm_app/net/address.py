@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
+import socket
+import stat
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from hsm_app.errors import ConfigError
 
@@ -48,6 +53,24 @@ async def listen(address: Address, factory: Callable[[], asyncio.BaseProtocol]) 
         raise ConfigError(
             f"cannot listen on {address}: {error.strerror}", "Check the address and its rights"
         ) from error
+
+
+async def listen_privately(address: Address, factory: Callable[[], asyncio.BaseProtocol]) -> asyncio.Server:
+    """Listen on a Unix socket that only its owner may use, from its first moment on. ConfigError when it cannot be had.
+
+    A socket that an ended process has left there is removed.
+    """
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        os.fchmod(door.fileno(), 0o600)  # before the bind: it gives the file this mode
+        with suppress(FileNotFoundError):
+            if stat.S_ISSOCK(Path(address.path).stat().st_mode):
+                Path(address.path).unlink()
+        door.bind(address.path)
+        return await asyncio.get_running_loop().create_unix_server(factory, sock=door)
+    except OSError as error:
+        door.close()
+        raise ConfigError(f"cannot listen on {address}: {error.strerror or error}", "Check the path") from error
 
 
 async def dial(address: Address, factory: Callable[[], asyncio.BaseProtocol]) -> None:

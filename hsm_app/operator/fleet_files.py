@@ -41,7 +41,7 @@ REPLICA = """\
 # Replica {number} of fleet {fleet}. Check it with: hsm-vault config check --kind replica {path}
 fleet = "{fleet}"
 replica = {number}
-manifest = "{root}/manifest.json"
+manifest = "{manifest}"
 fleet_keys = "{root}/fleet-keys.bin"
 store = "{store}"
 
@@ -54,6 +54,7 @@ pin_file = "{pin}"
 [listen]
 clients = "127.0.0.1:{client_port}"
 peers = "127.0.0.1:{peer_port}"
+operator = "unix:{operator}"
 
 [peers]
 {peers}
@@ -101,6 +102,7 @@ def write_fleet_files(plan: FleetPlan, genesis: Genesis, now: int) -> Manifest:
     write_new(plan.root / "fleet-keys.bin", genesis.fleet_keys.to_bytes())
     numbers = [replica.replica for replica in genesis.replicas]
     for number in numbers:
+        write_new(ReplicaFiles(root=plan.root, number=number).manifest, manifest.raw)
         _write_replica(plan, number, numbers)
     addresses = ", ".join(f'"127.0.0.1:{_client_port(plan, number)}"' for number in numbers)
     relay = plan.root / "relay.toml"
@@ -147,6 +149,8 @@ def _write_replica(plan: FleetPlan, number: int, numbers: Sequence[int]) -> None
         fleet=plan.fleet,
         path=files.settings,
         root=plan.root,
+        manifest=files.manifest,
+        operator=files.operator,
         store=files.store,
         module=plan.module,
         conf=files.softhsm2_conf,

@@ -2,7 +2,8 @@
 
 | file | holds | if it leaks | if it is lost |
 |---|---|---|---|
-| `manifest.json` | public keys and policy | public | others hold copies |
+| `manifest.json` | public keys and policy; each replica has its own copy | public | others hold copies |
+| `epochs/` | manifests of past epochs and their certificates | public | other replicas hold copies |
 | `fleet-keys.bin` | fleet keys under `fleet-root` | useless without a token | copy another replica's |
 | `replica-N/pin` | the user PIN of token N | with its host: uncounted use of the keys | the token is lost |
 | `replica-N/tokens/` | SoftHSM's inside of a token | as the PIN, once that is guessed | the token is lost |
@@ -49,6 +50,16 @@ class ReplicaFiles:
     @property
     def settings(self) -> Path:
         return self.directory / "replica.toml"
+
+    @property
+    def manifest(self) -> Path:
+        """The replica's own copy: replicas enter an epoch one after the other."""
+        return self.directory / "manifest.json"
+
+    @property
+    def operator(self) -> Path:
+        """The socket of the operator's door."""
+        return self.directory / "door"
 
     @property
     def store(self) -> Path:

@@ -5,8 +5,9 @@ The rules of a start (the order of writes that they undo is argued in `replica.k
 - The anchor with the highest counter counts, whatever the store says. A second one may only be the one it replaced:
   counter one lower, and its root is the other's `previous_root`. That is what a kill leaves between create and destroy.
   Two at one counter, or two that are not linked, are the work of two processes with one token.
-- It names this replica: fleet, group, number and incarnation. Its epoch is not above the manifest's, at the same epoch
-  it names the same manifest, and it names the same root of trust.
+- It names this replica: fleet, group, number and incarnation. Its epoch is the manifest's, and then it names the same
+  manifest; or the one before, and then the manifest was proved to follow the one it names. No epoch is skipped, and
+  none is entered again. It names the same root of trust.
 - The store is at its counter, or one batch ahead; that batch was never answered and is taken back. Then the root over
   the store's bucket hashes is the anchored one.
 
@@ -29,7 +30,11 @@ TWO_PROCESSES = "Stop the other process that uses this token, and find out who s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeeperIdentity:
-    """Whom a replica's configuration makes it: digests are SHA-256, `root_of_trust` all zero while there is none."""
+    """Whom a replica's configuration makes it: digests are SHA-256, `root_of_trust` all zero while there is none.
+
+    `follows` is the digest of the manifest that `manifest` was proved to follow by the rules of `fleet.membership`;
+    None when nothing was proved, and then no other epoch is entered than the one that is anchored.
+    """
 
     fleet: FleetId
     group: int
@@ -38,6 +43,7 @@ class KeeperIdentity:
     epoch: int
     manifest: bytes
     root_of_trust: bytes
+    follows: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +112,21 @@ def check_identity(anchor: AnchorState, identity: KeeperIdentity) -> None:
         raise StoreError(
             "the root-of-trust document was swapped: it is another one than this replica has entered",
             "Install the document that the fleet agreed on, and find out who exchanged it",
+        )
+    if anchor.epoch < identity.epoch:
+        _check_entry(anchor, identity)
+
+
+def _check_entry(anchor: AnchorState, identity: KeeperIdentity) -> None:
+    if identity.epoch > anchor.epoch + 1:
+        raise StoreError(
+            f"the manifest is of epoch {identity.epoch}, this replica has entered {anchor.epoch}, and none is skipped",
+            f"Put the manifest of epoch {anchor.epoch} back; `hsm-vault fleet replace-replica` brings them in order",
+        )
+    if identity.follows != anchor.manifest:
+        raise StoreError(
+            f"nothing proves that the manifest of epoch {identity.epoch} follows the one this replica has entered",
+            "Put that one back, and let `hsm-vault fleet replace-replica` bring the next with its certificate",
         )
 
 

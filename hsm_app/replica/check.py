@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from hsm_app.epochs import read_manifest
 from hsm_app.errors import ConfigError
 from hsm_app.fleet.manifest import check_window
-from hsm_app.replica.program import load_manifest, membership
+from hsm_app.replica.membership import membership
 from hsm_app.replica.settings import ReplicaSettings
 from hsm_app.replica.unlock import check_pin_source, read_fleet_keys
 from hsm_app.settings import read_settings
@@ -16,7 +17,7 @@ from hsm_app.settings import read_settings
 def check_replica(path: Path) -> tuple[str, ...]:
     """Check everything that the file names; return what it says, a line each. ConfigError for the first fault."""
     settings = read_settings(path, ReplicaSettings)
-    manifest = load_manifest(settings.manifest)
+    manifest = read_manifest(settings.manifest)
     check_window(manifest, int(time.time()))
     fleet = manifest.fleet(settings.fleet)
     membership(fleet, settings)

@@ -7,6 +7,8 @@ their replies: while a peer syncs its batch the next one gathers here, so batche
 When a link ends, every question under way over it is answered with None at once. A link that stays silent for
 `SILENCE_SECONDS` with a question open is ended too (a stopped process and a cut cable do not say goodbye). Lost
 questions are never sent again: whether they were voted on is for the next ballot to find out.
+
+Inquiries (`replica.inquiries`) go over the same links, in the same direction as votes.
 """
 
 from __future__ import annotations
@@ -26,10 +28,12 @@ from hsm_app.errors import ProtocolError, VaultError
 from hsm_app.model import ReplicaId
 from hsm_app.net.address import Address, listen
 from hsm_app.net.connection import FrameConnection
+from hsm_app.replica.inquiries import Answering, Asking, Handler
 from hsm_app.replica.keeper import Question
 from hsm_app.replica.links import Link, LinkIdentity
 from hsm_app.replica.vote_messages import to_question, to_reply, to_request, to_vote
 from hsm_app.replica.votes import Heard, VoteWorker
+from hsm_app.wire.inquiry import ANSWER, INQUIRY
 from hsm_app.wire.votes import (
     VOTES_PER_FRAME,
     VoteRequest,
@@ -61,6 +65,7 @@ class PeerVoter:
         self._asked: deque[list[tuple[VoteRequest, Heard]]] = deque()  # frames under way, the oldest first
         self._answered = 0  # frames
         self._nonces = count(1)
+        self.inquiries = Asking()
 
     @property
     def is_reachable(self) -> bool:
@@ -83,6 +88,7 @@ class PeerVoter:
             try:
                 await link.dial(self._address, self._replica)
                 self._link = link
+                self.inquiries.connected(link.send)
                 log.info("link to replica %d is up", self._replica)
                 pause, trouble = FIRST_PAUSE, await self._watch(link)
                 log.warning("link to replica %d is down: %s", self._replica, trouble)
@@ -113,7 +119,10 @@ class PeerVoter:
             self._link.send(encode_requests([request for request, _ in asked]))
 
     def _hear(self, _link: Link, content: bytes) -> None:
-        """Hear one frame of replies: the answer to the oldest frame of requests, in its order."""
+        """Hear one frame of replies: the answer to the oldest frame of requests, in its order; or an inquiry's."""
+        if content[:1] == ANSWER:
+            self.inquiries.hear(content)
+            return
         votes = decode_replies(content, self._replica)
         asked = self._asked[0] if self._asked else []
         if len(votes) != len(asked):
@@ -130,6 +139,7 @@ class PeerVoter:
 
     def _drop(self) -> None:
         self._link = None
+        self.inquiries.disconnected()
         lost = [heard for batch in self._asked for _, heard in batch] + [heard for _, heard in self._outbox]
         self._asked.clear()
         self._outbox.clear()
@@ -147,12 +157,17 @@ class Peers:
         *,
         worker: VoteWorker,
         ballots: BallotSource,
+        inquiries: Mapping[str, Handler],
     ) -> None:
-        """`addresses` are those of the other members. `ballots` learns from every vote that passes."""
+        """`addresses` are those of the other members. `ballots` learns from every vote that passes.
+
+        `inquiries` answer what the others ask besides votes, by name.
+        """
         self._identity = identity
         self._own = identity.hello.replica
         self._worker = worker
         self._ballots = ballots
+        self._inquiries = Answering(inquiries)
         self.voters = {replica: PeerVoter(replica, address, identity) for replica, address in addresses.items()}
         self._server: asyncio.Server | None = None
         self._dialling: list[asyncio.Task[None]] = []
@@ -178,8 +193,13 @@ class Peers:
         members = len(self.voters) + 1
         return sum(voter.is_reachable for voter in self.voters.values()) + 1 > members // 2
 
+    async def inquire(self, replica: ReplicaId, name: str, body: bytes) -> bytes:
+        """Ask another member something besides votes. QuorumError when it gives no answer."""
+        return await self.voters[replica].inquiries.ask(name, body)
+
     async def close(self) -> None:
         """End all links."""
+        self._inquiries.close()
         tasks = [*self._dialling, *self._strangers]
         for task in tasks:
             task.cancel()
@@ -213,6 +233,9 @@ class Peers:
 
     def _vote(self, link: Link, content: bytes) -> None:
         """Have one frame of requests voted on; its replies leave in one frame, after they are durable."""
+        if content[:1] == INQUIRY:
+            self._inquiries.receive(content, link.send)
+            return
         requests = decode_requests(content)
         if len(requests) > VOTES_PER_FRAME:
             raise ProtocolError(f"a frame asks for {len(requests)} votes; the limit is {VOTES_PER_FRAME}")

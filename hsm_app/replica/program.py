@@ -17,24 +17,25 @@ from pathlib import Path
 
 from hsm_app.consensus.ballot import BallotSource
 from hsm_app.errors import ConfigError
-from hsm_app.fleet.manifest import Fleet, FleetState, Group, Manifest, Replica, check_window
-from hsm_app.fleet.manifest_json import parse_manifest
+from hsm_app.fleet.manifest import FleetState, Manifest, check_window
 from hsm_app.merkle.anchor import NO_ROOT_OF_TRUST
-from hsm_app.model import ReplicaId
 from hsm_app.ports import Anchor, Clock, TokenQueue
 from hsm_app.replica.anchors import KeeperIdentity
 from hsm_app.replica.clock import GuardedClock
 from hsm_app.replica.counters import tell_when_asked
 from hsm_app.replica.desk import Desk
 from hsm_app.replica.entropy import TokenEntropy
+from hsm_app.replica.epoch_desk import EpochDesk
 from hsm_app.replica.keeper import VoteKeeper
 from hsm_app.replica.limits import HourlyLimit
 from hsm_app.replica.links import LinkIdentity
+from hsm_app.replica.membership import membership
 from hsm_app.replica.peers import Peers
 from hsm_app.replica.register import Register
 from hsm_app.replica.server import Door
 from hsm_app.replica.service import Service
 from hsm_app.replica.settings import ReplicaSettings
+from hsm_app.replica.sweeping import Sweep, SweepAnswers, SweepPlace
 from hsm_app.replica.votes import OwnVoter, VoteWorker
 from hsm_app.store.sqlite import SqliteStore, StoreOwner
 from hsm_app.wire.hello import Hello
@@ -45,10 +46,24 @@ log = logging.getLogger(__name__)
 class ReplicaProgram:
     """One replica. `tokens` is its token's queue, started and checked by the caller, who also closes it.
 
-    `anchor` is the same token's memory of this replica's store.
+    `anchor` is the same token's memory of this replica's store. `follows` is the digest of the manifest that `manifest`
+    was proved to follow, None when nothing proves it. The progress of a sweep is kept at `sweep_progress`.
     """
 
-    def __init__(self, settings: ReplicaSettings, manifest: Manifest, tokens: TokenQueue, anchor: Anchor) -> None:
+    epoch_desk: EpochDesk  # from `start` on
+
+    def __init__(
+        self,
+        settings: ReplicaSettings,
+        manifest: Manifest,
+        tokens: TokenQueue,
+        anchor: Anchor,
+        *,
+        follows: bytes | None,
+        sweep_progress: Path,
+    ) -> None:
+        self._follows = follows
+        self._sweep_progress = sweep_progress
         self._settings = settings
         self._manifest = manifest
         self._tokens = tokens
@@ -66,25 +81,30 @@ class ReplicaProgram:
             raise ConfigError(f"fleet {self._fleet.fleet} is revoked", "Do not run it; use an active fleet")
         self._failed = asyncio.get_running_loop().create_future()
         settings, own = self._settings, self._member.replica
-        worker = VoteWorker(self._open_keeper, fatal=self._fail)
+        worker = VoteWorker(self._open_keeper, fatal=self.fail)
         boot = await worker.start()
         self._closers.append(worker.close)
         ballots = BallotSource(replica=own, incarnation=self._member.incarnation, boot=boot)
-        addresses = {ReplicaId(number): address for number, address in settings.peers.items()}
-        peers = Peers(self._identity(boot), addresses, worker=worker, ballots=ballots)
+        others = [member.replica for member in self._group.replicas if member.replica != own]
+        addresses = {other: settings.peers[other] for other in others}
+        place = SweepPlace(manifest=self._manifest, fleet=self._fleet.fleet, group=self._group, own=own)
+        answers = SweepAnswers(place, worker, self._tokens)
+        peers = Peers(self._identity(boot), addresses, worker=worker, ballots=ballots, inquiries=answers.handlers())
         self._closers.append(peers.close)
         await peers.start(settings.listen.peers)
         register = Register(voters={own: OwnVoter(own, worker), **peers.voters}, ballots=ballots)
         self._closers.append(tell_when_asked(worker, register))
+        self.epoch_desk = EpochDesk(place, Sweep(place, answers, peers, register, self._sweep_progress))
+        self._closers.append(self.epoch_desk.close)
         service = Service(self._desk(register), self._manifest)
-        door = Door(service, settings.in_flight, self._fail)
+        door = Door(service, settings.in_flight, self.fail)
         self._closers.append(door.close)
         await peers.settle()
         await door.start(settings.listen.clients)
         log.info("replica %d of fleet %s, boot %d", own, self._fleet.fleet, boot)
 
     async def failure(self) -> None:
-        """Wait for as long as all is well, and raise what ended it."""
+        """Wait for as long as all is well; return when told to `end`, and raise what else ended it."""
         if self._failed is None:
             raise RuntimeError("start the replica first")
         await self._failed
@@ -97,7 +117,13 @@ class ReplicaProgram:
                 await result
         self._closers.clear()
 
-    def _fail(self, error: BaseException) -> None:
+    def end(self) -> None:
+        """Let `failure` return: another program takes this one's place."""
+        if self._failed is not None and not self._failed.done():
+            self._failed.set_result(None)
+
+    def fail(self, error: BaseException) -> None:
+        """Let `failure` raise."""
         if self._failed is not None and not self._failed.done():
             self._failed.set_exception(error)
 
@@ -113,6 +139,7 @@ class ReplicaProgram:
             epoch=self._manifest.epoch,
             manifest=self._manifest.digest,
             root_of_trust=NO_ROOT_OF_TRUST,
+            follows=self._follows,
         )
         try:
             return VoteKeeper.open(store, self._anchor, identity)
@@ -149,28 +176,3 @@ class ReplicaProgram:
             destructions=HourlyLimit("destructions", attempts.destructions_per_hour),
             ticket_seconds=self._settings.ticket_seconds,
         )
-
-
-def load_manifest(path: Path) -> Manifest:
-    """Read and check a manifest file. ConfigError when it cannot be read or is none."""
-    try:
-        return parse_manifest(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}", "Check the path of the manifest") from error
-
-
-def membership(fleet: Fleet, settings: ReplicaSettings) -> tuple[Group, Replica]:
-    """Return this replica's group and entry. ConfigError unless the settings name exactly the group's other members."""
-    for group in fleet.groups:
-        for member in group.replicas:
-            if member.replica == settings.replica:
-                others = {other.replica for other in group.replicas} - {member.replica}
-                if set(settings.peers) != others:
-                    raise ConfigError(
-                        f"peers names replicas {sorted(settings.peers)}, the group's others are {sorted(others)}",
-                        "Give the address of each other replica of the group under [peers]",
-                    )
-                return group, member
-    raise ConfigError(
-        f"fleet {fleet.fleet} has no replica {settings.replica}", "Check replica = ... and the manifest it belongs to"
-    )

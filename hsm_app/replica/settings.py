@@ -29,6 +29,7 @@ class TokenSettings:
 class ListenSettings:
     clients: TcpOrUnix  # relays connect here
     peers: TcpOrUnix  # the other replicas connect here
+    operator: TcpOrUnix | None = None  # a Unix socket for the operator's command line (`replica.operator_door`)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hsm_app.errors import ConfigError
 from hsm_app.fleet.manifest import Fleet, Manifest
-from hsm_app.replica.program import membership
+from hsm_app.replica.membership import membership
 from hsm_app.replica.settings import ReplicaSettings, TokenSettings
 from hsm_app.token.anchor import TokenAnchor
 from hsm_app.token.fleet_keys import FleetCommitments, FleetKeys

@@ -1,9 +1,14 @@
-"""A small model of membership changes on the real acceptor, proposer and sweep: one record that counts its charges.
+"""A small model of membership changes on the real acceptor, proposer and sweep: one record that lists its charges.
 
 `Group` holds the replicas' slots and the epoch that each has entered. An operation is one real `Proposer` whose polls
-are answered by the members named, and only by those that are in its epoch; everybody else is silent. Each procedure
-below takes the adversary's choices (which majority answers when) and returns a `Run`: the charges that were
-acknowledged, and those that are found at the end by a majority of the last epoch.
+are answered by the members named, and only by those that are in its epoch; everybody else is silent. A procedure takes
+the adversary's choices (who answers when) and does this:
+
+1. epoch 1: a charge is acknowledged; another one prepares under a high ballot, and its accept reaches one member only;
+2. the procedure's own way to the last epoch, late accepts of epoch 1 in between;
+3. the last epoch: a charge is acknowledged by one majority, and the record is read by another.
+
+It returns whether an acknowledged charge is missing from what was read.
 """
 
 from __future__ import annotations
@@ -11,26 +16,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import combinations, product
+from random import Random
 from typing import NamedTuple
 
 from hsm_app.consensus.acceptor import EMPTY, Accept, Prepare, Slot, accept, prepare
-from hsm_app.consensus.ballot import BallotSource
+from hsm_app.consensus.ballot import Ballot, BallotSource
 from hsm_app.consensus.proposer import Ask, Chosen, Conflict, Held, Poll, Proposer, Reply
-from hsm_app.consensus.sweep import Page, judge_pages
+from hsm_app.consensus.sweep import Page, merge_pages
 from hsm_app.model import RecordId
 
 RECORD = RecordId(bytes(32))
-CHARGE = b"c"
+BUSY = Ballot(100, 0, 0, 0)  # the counter of a proposer that had many conflicts
 Members = frozenset[int]
-
-
-class Run(NamedTuple):
-    acknowledged: int
-    found: int
-
-    @property
-    def has_lost(self) -> bool:
-        return self.found < self.acknowledged
 
 
 @dataclass(slots=True)
@@ -39,7 +36,7 @@ class Group:
 
     slots: dict[int, dict[RecordId, Slot]] = field(default_factory=dict)
     epochs: dict[int, int] = field(default_factory=dict)
-    acknowledged: int = 0
+    acknowledged: list[bytes] = field(default_factory=list)
     boots: int = 0
 
     def enter(self, epoch: int, members: Iterable[int]) -> None:
@@ -47,56 +44,69 @@ class Group:
             self.epochs[member] = max(epoch, self.epochs.get(member, 0))
             self.slots.setdefault(member, {})
 
-    def proposer(self, members: Members) -> Proposer:
-        self.boots += 1
-        return Proposer(members=members, ballots=BallotSource(replica=1, incarnation=1, boot=self.boots))
-
-    def charge(self, epoch: int, members: Members, answering: Members, held: Held | None = None) -> Held | None:
-        """Count one charge; it is acknowledged when it was chosen. Return what the proposer may go on with."""
-        chosen = self._operate(epoch, members, answering, held, lambda value: value + CHARGE)
-        self.acknowledged += chosen is not None
+    def charge(
+        self,
+        name: bytes,
+        epoch: int,
+        members: Members,
+        promising: Members,
+        accepting: Members | None = None,
+        *,
+        held: Held | None = None,
+        observed: Ballot | None = None,
+    ) -> Held | None:
+        """Make one charge; it is acknowledged when it was chosen. Return what the proposer may go on with."""
+        accepting = promising if accepting is None else accepting
+        chosen = self._operate(epoch, members, promising, accepting, lambda value: value + name, held, observed)
+        if chosen is not None:
+            self.acknowledged.append(name)
         return None if chosen is None else chosen.held
 
-    def rewrite(self, epoch: int, members: Members, answering: Members) -> None:
-        if self._operate(epoch, members, answering, None, lambda _: None) is None:
-            raise AssertionError("the model's sweep met no majority")
-
-    def read(self, epoch: int, members: Members, answering: Members) -> int:
-        chosen = self._operate(epoch, members, answering, None, lambda _: None)
+    def look(self, epoch: int, members: Members, answering: Members) -> bytes:
+        """Change nothing: the sweep's operation, and the last read."""
+        chosen = self._operate(epoch, members, answering, answering, lambda _: None, None, None)
         if chosen is None:
-            raise AssertionError("the model's last read met no majority")
-        return chosen.held.value.count(CHARGE)
+            raise AssertionError("the model met no majority")
+        return chosen.held.value
 
     def list_records(self, members: Members, size: int) -> tuple[RecordId, ...]:
-        """Return the records that a sweep over the listings of `members` finds differing, in a group of `size`."""
-        pages = {
-            member: Page(rows=[(record, slot.accepted) for record, slot in self.slots[member].items()], is_last=True)
-            for member in members
-        }
-        return judge_pages(pages, size).differing
+        pages = {member: Page(records=sorted(self.slots[member]), is_last=True) for member in members}
+        return merge_pages(pages, size).records
+
+    def agrees(self, members: Members) -> bool:
+        """Whether all members hold one accepted ballot: then there is nothing to write back."""
+        return len({self.slots[member].get(RECORD, EMPTY).accepted for member in members}) == 1
 
     def _operate(
         self,
         epoch: int,
         members: Members,
-        answering: Members,
-        held: Held | None,
+        promising: Members,
+        accepting: Members,
         change: Callable[[bytes], bytes | None],
+        held: Held | None,
+        observed: Ballot | None,
     ) -> Chosen | None:
-        proposer = self.proposer(members)
+        self.boots += 1
+        ballots = BallotSource(replica=1, incarnation=1, boot=self.boots)
+        ballots.observe(observed or Ballot(0, 0, 0, 0))
+        proposer = Proposer(members=members, ballots=ballots)
         step = proposer.begin(held)
         while isinstance(step, Poll | Ask | Conflict):
             if isinstance(step, Ask):
                 step = proposer.answer(change(step.value))
-                continue
-            if isinstance(step, Conflict):  # a ballot too low; the refusal told the counter to exceed
+            elif isinstance(step, Conflict):  # a ballot too low; the refusal told the counter to exceed
                 step = proposer.again()
-                continue
-            for member in sorted(members, key=lambda member: (member not in answering, member)):
-                heard = member in answering and self.epochs.get(member) == epoch
-                step.hear(member, self._vote(member, step.question) if heard else None)
-            step = proposer.conclude(step)
+            else:
+                answering = promising if isinstance(step.question, Prepare) else accepting
+                self._ask(step, epoch, members, answering)
+                step = proposer.conclude(step)
         return step if isinstance(step, Chosen) else None
+
+    def _ask(self, poll: Poll, epoch: int, members: Members, answering: Members) -> None:
+        for member in sorted(members, key=lambda member: (member not in answering, member)):
+            hears = member in answering and self.epochs.get(member) == epoch
+            poll.hear(member, self._vote(member, poll.question) if hears else None)
 
     def _vote(self, member: int, question: Prepare | Accept) -> Reply:
         slot = self.slots[member].get(RECORD, EMPTY)
@@ -112,11 +122,15 @@ class Group:
 
 
 class Choices(NamedTuple):
-    """The adversary's: who answers the charge, who is fenced and lists, who answers the sweep, who the last read."""
+    """The adversary's: who answers the first charge; who promises the second, and who alone accepts it; who is fenced
+    and lists; who answers the sweep; who the last charge, who the last read."""
 
     charged: Members
+    promised: Members
+    accepted: Members
     fenced: Members
     swept: Members
+    last: Members
     read: Members
 
 
@@ -139,8 +153,20 @@ class Size:
         return self.rest | {100 + self.n}
 
     def choices(self) -> Iterator[Choices]:
-        groups = (self.old, self.rest, self.rest, self.new)
-        yield from (Choices(*chosen) for chosen in product(*(list(majorities(group)) for group in groups)))
+        """All there are: 108 for three replicas, over a million for five."""
+        for charged, promised, *others in product(*self._quorums()):
+            for alone in sorted(promised & self.rest):
+                yield Choices(charged, promised, frozenset({alone}), *others)
+
+    def some(self, random: Random, count: int) -> Iterator[Choices]:
+        """As many of them, at random."""
+        for _ in range(count):
+            charged, promised, *others = (random.choice(quorums) for quorums in self._quorums())
+            yield Choices(charged, promised, frozenset({random.choice(sorted(promised & self.rest))}), *others)
+
+    def _quorums(self) -> list[list[Members]]:
+        groups = (self.old, self.old, self.rest, self.rest, self.new, self.new)
+        return [list(majorities(group)) for group in groups]
 
 
 def majorities(members: Members) -> Iterator[Members]:
@@ -148,59 +174,76 @@ def majorities(members: Members) -> Iterator[Members]:
     yield from map(frozenset, combinations(sorted(members), len(members) // 2 + 1))
 
 
-def begun(size: Size, charged: Members) -> tuple[Group, Held | None]:
-    """A group in epoch 1 with one charge acknowledged, and the proposer's held ballot, which needs no prepare."""
+def begun(size: Size, choices: Choices, *, has_charge: bool = True) -> tuple[Group, Held | None]:
+    """A group in epoch 1 after the first step, and a held ballot there, which needs no prepare any more."""
     group = Group()
     group.enter(1, size.old)
-    return group, group.charge(1, size.old, charged)
+    held = group.charge(b"1", 1, size.old, choices.charged) if has_charge else None
+    group.charge(b"2", 1, size.old, choices.promised, choices.accepted, observed=BUSY)
+    return group, held
 
 
-def the_procedure(size: Size, choices: Choices) -> Run:
+def ended(group: Group, epoch: int, size: Size, choices: Choices) -> bool:
+    """Do the last step; return whether a charge was lost."""
+    group.enter(epoch, choices.last)
+    group.charge(b"3", epoch, size.new, choices.last)
+    group.enter(epoch, choices.read)
+    value = group.look(epoch, size.new, choices.read)
+    return any(name not in value for name in group.acknowledged)
+
+
+def the_procedure(size: Size, choices: Choices) -> bool:
     """Fence, list, sweep, and only then the epoch that adds; those not fenced stay behind as long as they can."""
-    group, held = begun(size, choices.charged)
+    group, held = begun(size, choices)
     group.enter(2, choices.fenced)
-    group.charge(1, size.old, size.old, held)  # a late accept to everyone who still answers epoch 1
-    differing = group.list_records(choices.fenced, len(size.rest))
+    group.charge(b"late", 1, size.old, size.old, held=held)  # to everyone who still answers epoch 1
+    listed = group.list_records(choices.fenced, len(size.rest))
     group.enter(2, choices.swept)
-    if differing:
-        group.rewrite(2, size.rest, choices.swept)
+    for _ in listed:
+        group.look(2, size.rest, choices.swept)
     return ended(group, 3, size, choices)
 
 
-def direct_replacement(size: Size, choices: Choices) -> Run:
+def direct_replacement(size: Size, choices: Choices) -> bool:
     """One epoch that removes and adds at once."""
-    group, _ = begun(size, choices.charged)
+    group, _ = begun(size, choices)
     return ended(group, 2, size, choices)
 
 
-def growing_without_the_sweep(size: Size, choices: Choices) -> Run:
+def growing_without_the_sweep(size: Size, choices: Choices) -> bool:
     """Remove, fence, and add, with nothing in between."""
-    group, held = begun(size, choices.charged)
+    group, held = begun(size, choices)
     group.enter(2, choices.fenced)
-    group.charge(1, size.old, size.old, held)
+    group.charge(b"late", 1, size.old, size.old, held=held)
     return ended(group, 3, size, choices)
 
 
-def listing_before_the_fence(size: Size, choices: Choices) -> Run:
-    """The listing is taken while epoch 1 still works; a record's first charge comes after it."""
+def listing_before_the_fence(size: Size, choices: Choices) -> bool:
+    """The listing is taken while epoch 1 still works; the record's first charge comes after it."""
     group = Group()
     group.enter(1, size.old)
-    differing = group.list_records(choices.fenced, len(size.rest))
-    group.charge(1, size.old, choices.charged)
+    listed = group.list_records(choices.fenced, len(size.rest))
+    group.charge(b"1", 1, size.old, choices.charged)
     group.enter(2, choices.fenced | choices.swept)
-    if differing:
-        group.rewrite(2, size.rest, choices.swept)
+    for _ in listed:
+        group.look(2, size.rest, choices.swept)
     return ended(group, 3, size, choices)
 
 
-def sweeping_into_old_members(size: Size, choices: Choices) -> Run:
+def sweeping_into_old_members(size: Size, choices: Choices) -> bool:
     """The sweep writes to majorities of epoch 1, the dying replica among them, and not to those that stay."""
-    group, _ = begun(size, choices.charged)
-    group.rewrite(1, size.old, choices.charged)
+    group, _ = begun(size, choices)
+    group.look(1, size.old, choices.charged)
     group.enter(2, choices.fenced)
     return ended(group, 3, size, choices)
 
 
-def ended(group: Group, epoch: int, size: Size, choices: Choices) -> Run:
-    group.enter(epoch, choices.read)
-    return Run(group.acknowledged, group.read(epoch, size.new, choices.read))
+def sweeping_only_what_differs(size: Size, choices: Choices) -> bool:
+    """A record that the listing majority holds alike is skipped, so nobody promises anything for it."""
+    group, _ = begun(size, choices)
+    group.enter(2, choices.fenced)
+    listed = group.list_records(choices.fenced, len(size.rest))
+    group.enter(2, choices.swept)
+    if listed and not group.agrees(choices.fenced):
+        group.look(2, size.rest, choices.swept)
+    return ended(group, 3, size, choices)

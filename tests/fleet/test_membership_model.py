@@ -2,47 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from random import Random
 
 import pytest
 
 from tests.fleet.membership_model import (
     Choices,
-    Run,
     Size,
     direct_replacement,
     growing_without_the_sweep,
     listing_before_the_fence,
     sweeping_into_old_members,
+    sweeping_only_what_differs,
     the_procedure,
 )
 
-SIZES = (3, 5)
+SAMPLE = 1500  # of the choices for five replicas; for three, all are tried
+Procedure = Callable[[Size, Choices], bool]
 SHORTCUTS = {
     "direct replacement": direct_replacement,
     "growing without the sweep": growing_without_the_sweep,
     "listing before the fence": listing_before_the_fence,
     "sweeping into old members": sweeping_into_old_members,
+    "sweeping only what differs": sweeping_only_what_differs,
 }
 
 
-def losses(procedure: Callable[[Size, Choices], Run], n: int) -> list[Choices]:
-    size = Size(n)
-    return [choices for choices in size.choices() if procedure(size, choices).has_lost]
+def tried(n: int) -> Iterator[Choices]:
+    yield from Size(n).choices() if n == 3 else Size(n).some(Random(n), SAMPLE)
 
 
-@pytest.mark.parametrize("n", SIZES)
-def test_the_procedure_loses_nothing_whichever_majorities_answer(n: int) -> None:
+def losses(procedure: Procedure, n: int) -> int:
+    return sum(procedure(Size(n), choices) for choices in tried(n))
+
+
+@pytest.mark.parametrize("n", [3, 5])
+def test_the_procedure_loses_nothing_whoever_answers(n: int) -> None:
     """VAULT-MEMBERSHIP-SWEPT: each acknowledged charge is found in the epoch that added the newcomer."""
-    assert losses(the_procedure, n) == []
-    runs = [the_procedure(Size(n), choices) for choices in Size(n).choices()]
-    assert {run.acknowledged for run in runs} == {1}, "the fence let a late charge through, or stopped the first one"
+    assert losses(the_procedure, n) == 0
 
 
-@pytest.mark.parametrize("n", SIZES)
 @pytest.mark.parametrize("shortcut", SHORTCUTS.values(), ids=SHORTCUTS.keys())
-def test_a_shortcut_loses_a_charge(shortcut: Callable[[Size, Choices], Run], n: int) -> None:
-    lost = losses(shortcut, n)
-    assert lost
-    run = shortcut(Size(n), lost[0])
-    assert (run.acknowledged, run.found) == (1, 0)
+def test_a_shortcut_loses_a_charge(shortcut: Procedure) -> None:
+    assert losses(shortcut, 5) > 0
+    # Of two members both list, so that nothing is skipped which only one of them knows.
+    assert (losses(shortcut, 3) > 0) == (shortcut is not sweeping_only_what_differs)

@@ -20,6 +20,7 @@ from hsm_app.fleet.manifest import Replica
 from hsm_app.model import FleetId, LinkKeys, ReplicaId
 from hsm_app.net.address import Address
 from hsm_app.ports import Token
+from hsm_app.replica.inquiries import Handler
 from hsm_app.replica.links import LinkIdentity
 from hsm_app.replica.peers import Peers
 from hsm_app.replica.register import Register
@@ -92,6 +93,7 @@ class Member:
         self.hello = replace(HELLO, fleet=FleetId("fleet-1"), replica=replica)
         self.token = LinkToken(public_name(replica))
         self.token_seconds = 0.0
+        self.inquiries: dict[str, Handler] = {}
         self.incarnations = dict.fromkeys(range(1, len(ports) + 1), 1)
 
     async def start(self) -> None:
@@ -102,7 +104,7 @@ class Member:
             ReplicaId(number): Address(host="127.0.0.1", port=port) for number, port in enumerate(self.ports, 1)
         }
         own = addresses.pop(self.replica)
-        self.peers = Peers(self.identity(), addresses, worker=self.worker, ballots=ballots)
+        self.peers = Peers(self.identity(), addresses, worker=self.worker, ballots=ballots, inquiries=self.inquiries)
         await self.peers.start(own)
         voters = {self.replica: OwnVoter(self.replica, self.worker), **self.peers.voters}
         self.register = Register(voters=voters, ballots=ballots)

@@ -362,7 +362,14 @@ def test_a_start_refuses(replica: Replica, make: Callable[[Replica], KeeperIdent
 
 
 def test_a_later_epoch_is_entered_with_its_manifest_and_never_left_again(replica: Replica) -> None:
-    assert replica.reopen(epoch=5, manifest=b"n" * 32).epoch == 5
+    """VAULT-MEMBERSHIP-ONE-AT-A-TIME: the next one, by a manifest that was proved to follow the anchored one."""
+    with pytest.raises(StoreError, match="nothing proves"):
+        replica.reopen(epoch=5, manifest=b"n" * 32)
+    with pytest.raises(StoreError, match="nothing proves"):
+        replica.reopen(epoch=5, manifest=b"n" * 32, follows=b"o" * 32)
+    with pytest.raises(StoreError, match="none is skipped"):
+        replica.reopen(epoch=6, manifest=b"n" * 32, follows=IDENTITY.manifest)
+    assert replica.reopen(epoch=5, manifest=b"n" * 32, follows=IDENTITY.manifest).epoch == 5
     assert (replica.anchored.epoch, replica.anchored.manifest) == (5, b"n" * 32)
     with pytest.raises(StoreError, match="rolled back"):
         replica.reopen()

@@ -1,0 +1,145 @@
+"""The manifests of past epochs as files, and the one step by which a manifest file is exchanged for the next.
+
+    manifest.json                        the present epoch's
+    epochs/manifest-N.json               those before it (and a copy of the present one)
+    epochs/certificate-N-K.json          the certificates by which epoch N may be left
+    epochs/sweep-N.json                  how far this replica has swept epoch N (`replica.sweeping`)
+
+A replica's own directory has them, and the operator's. Nothing here is secret, and nothing is trusted because it lies
+here: a manifest is followed by another one only when `fleet.membership.check_entry` says so, each time anew.
+
+Entering an epoch writes the certificates, then copies of both manifests, then exchanges `manifest.json` by a rename.
+A crash before the rename leaves the old epoch, and the same request does it again; after it, the new manifest with all
+that proves it. What the token has anchored is not touched: `VoteKeeper.open` enters the epoch when the replica starts
+with the new file, the same way after a crash as without one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from hsm_app.errors import ConfigError
+from hsm_app.fleet.manifest import Manifest
+from hsm_app.fleet.manifest_json import parse_manifest
+from hsm_app.fleet.membership import check_entry
+from hsm_app.fleet.membership_certificate import SweepCertificate, parse_certificate
+
+
+class Epochs:
+    """The files beside one `manifest.json`. Every method raises ConfigError for a file that it cannot read or write."""
+
+    def __init__(self, manifest: Path) -> None:
+        self._manifest = manifest
+        self._directory = manifest.parent / "epochs"
+
+    def current(self) -> Manifest:
+        """Return the present manifest."""
+        return read_manifest(self._manifest)
+
+    def past(self, epoch: int) -> Manifest | None:
+        """Return the manifest of an epoch from the history, None when it is not there."""
+        path = self._past(epoch)
+        return read_manifest(path) if path.exists() else None
+
+    def certificates(self, epoch: int) -> tuple[SweepCertificate, ...]:
+        """Return the certificates by which an epoch may be left, as far as they are there."""
+        return tuple(parse_certificate(raw) for raw in self.certificate_files(epoch))
+
+    def certificate_files(self, epoch: int) -> tuple[bytes, ...]:
+        """The same as files."""
+        return tuple(_read(path) for path in sorted(self._directory.glob(f"certificate-{epoch}-*.json")))
+
+    def sweep(self, epoch: int) -> Path:
+        """Return where the progress of an epoch's sweep is kept."""
+        return self._directory / f"sweep-{epoch}.json"
+
+    def check(self, following: Manifest, certificates: Sequence[SweepCertificate]) -> None:
+        """Raise ConfigError unless `following` may be entered from the present manifest."""
+        current = self.current()
+        check_entry(self.past(current.epoch - 1), current, following, certificates)
+
+    def proven_predecessor(self) -> bytes | None:
+        """Return the digest of the manifest that the present one was proved to follow; None when nothing proves it.
+
+        ConfigError when the history is there and breaks the rules.
+        """
+        current = self.current()
+        before = self.past(current.epoch - 1)
+        if before is None:
+            return None
+        older = self.past(before.epoch - 1)
+        if older is None and before.epoch > 1:
+            return None
+        check_entry(older, before, current, self.certificates(before.epoch))
+        return before.digest
+
+    def record(self, manifest: Manifest) -> None:
+        """Add a manifest to the history, durably."""
+        self._write(self._past(manifest.epoch), manifest.raw)
+
+    def record_certificates(self, epoch: int, files: Sequence[bytes]) -> None:
+        """Add the certificates by which an epoch may be left, durably, in place of those that were there."""
+        for number, raw in enumerate(files):
+            self._write(self._directory / f"certificate-{epoch}-{number}.json", raw)
+
+    def enter(self, following: Manifest, certificates: Sequence[bytes]) -> None:
+        """Make `following`, which was checked, the present manifest: durable when this returns, whole at any crash."""
+        current = self.current()
+        self.record_certificates(current.epoch, certificates)
+        self.record(current)
+        self.record(following)
+        replace_file(self._manifest, following.raw)
+
+    def _past(self, epoch: int) -> Path:
+        return self._directory / f"manifest-{epoch}.json"
+
+    def _write(self, path: Path, raw: bytes) -> None:
+        try:
+            self._directory.mkdir(exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"cannot create {self._directory}: {error.strerror}", _RIGHTS) from error
+        replace_file(path, raw)
+
+
+_RIGHTS = "Check free space, and that this user may write there"
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read and check a manifest file. ConfigError when it cannot be read or is none."""
+    return parse_manifest(_read(path))
+
+
+def replace_file(path: Path, raw: bytes, mode: int = 0o644) -> None:
+    """Write a file in one step: whoever looks, also after power loss, finds the old content or the new. ConfigError."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise ConfigError(f"cannot write {path}: {error.strerror}", _RIGHTS) from error
+
+
+def sync_directory(path: Path) -> None:
+    """Make what was renamed or removed in a directory durable. OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}", "Check the path, and the rights to it") from error
