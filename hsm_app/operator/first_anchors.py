@@ -1,7 +1,8 @@
 """The first anchor of each replica: the token is told whose store it is, and that this store is empty.
 
 A replica without an anchor does not start, and it never makes one by itself: whoever can make a token forget would
-otherwise make it vote anew. So this is done here, once, after the manifest is known, which the anchor names.
+otherwise make it vote anew (VAULT-ANCHOR-MADE-ONCE). So this is done here, once, after the manifest is known, which the
+anchor names.
 """
 
 from __future__ import annotations

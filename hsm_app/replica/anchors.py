@@ -12,6 +12,7 @@ The rules of a start (the order of writes that they undo is argued in `replica.k
   the store's bucket hashes is the anchored one.
 
 Everything else is refused, with a message that says which case it is. No refusal changes anything.
+(VAULT-ANCHOR-START-CHECKS, VAULT-ANCHOR-EPOCH-NEVER-BACK)
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 In memory are the hashes of all buckets, in two trees whose common root the token has anchored (`merkle`). Everything
 else is read when it is needed, and checked on the way in: a bucket's row digests against the bucket's hash, a row
 against its digests. So a start costs the same with a thousand rows as with a million, an edited, exchanged, removed or
-older row is found on the first touch, and memory is bounded by what the two caches below may hold.
+older row is found on the first touch (VAULT-ANCHOR-FIRST-TOUCH), and memory is bounded by what the two caches below may
+hold.
 """
 
 from __future__ import annotations

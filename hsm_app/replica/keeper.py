@@ -1,6 +1,7 @@
 """Keeps a replica's votes: folds the acceptor over a batch, makes it durable, anchors it, and only then answers.
 
 Synchronous, without threads or clocks: `votes.VoteWorker` runs it on its own thread, a simulator runs it as it is.
+(VAULT-ANCHOR-BEFORE-ANSWER, VAULT-ANCHOR-ANSWERED-IS-KEPT)
 
 Why no crash loses an answered vote. A batch takes the store and the token from counter c to c + 1 in three durable
 writes: (1) the store commits the rows, the bucket hashes, the counter, and what they replace (the undo), in one
@@ -67,7 +68,7 @@ class VoteKeeper:
     """The acceptor of one replica for all records. Made by `open`; used by one thread, one call after the other.
 
     Whatever goes wrong in a call ends the keeper: what is on the disk and in the token is then unknown, so every later
-    call is refused, and the next start finds out.
+    call is refused, and the next start finds out (VAULT-ANCHOR-ERROR-ENDS).
     """
 
     def __init__(self, store: Store, anchor: Anchor, rows: CheckedRows, anchored: AnchorState) -> None:
@@ -79,7 +80,8 @@ class VoteKeeper:
 
     @classmethod
     def open(cls, store: Store, anchor: Anchor, identity: KeeperIdentity) -> VoteKeeper:
-        """Check store and anchor against each other, enter the epoch and raise the boot number, anchored.
+        """Check store and anchor against each other, enter the epoch and raise the boot number, anchored
+        (VAULT-ANCHOR-BOOT).
 
         Raises StoreError or TokenError, naming the case, when this replica must not vote.
         """

@@ -30,7 +30,7 @@ from hsm_app.replica.keeper import Question, VoteKeeper
 BATCH_LIMIT = 512  # votes of one batch: about 20 ms of work, so a burst does not hold up the first of it
 SIZES = 14  # powers of two that batches are counted by: 8192 votes are more than the door lets under way
 REST_PER_VOTE = 0.002  # seconds of rest that each vote of a batch buys: about what one anchor costs in CPU
-REST_LIMIT = 0.02  # seconds; far below the time in which a proposer gives up
+REST_LIMIT = 0.05  # seconds; far below the time in which a proposer gives up, and reached only near full load
 
 T = TypeVar("T")
 Heard = Callable[[int, Reply | None], None]  # the member, and its reply or None when none will come

@@ -69,6 +69,7 @@ def test_the_first_start_is_boot_one_and_anchored(replica: Replica) -> None:
 
 
 def test_every_start_has_a_higher_boot_number_anchored_before_use(replica: Replica) -> None:
+    """VAULT-ANCHOR-BOOT"""
     boots = []
     for _ in range(3):
         boots.append(replica.reopen().boot)
@@ -194,6 +195,7 @@ FAILURES: dict[str, tuple[Callable[[Replica], None], type[Exception]]] = {
 def test_any_failure_ends_the_keeper_for_good(
     replica: Replica, fail: Callable[[Replica], None], error: type[Exception]
 ) -> None:
+    """VAULT-ANCHOR-ERROR-ENDS"""
     fail(replica)
     with pytest.raises(error):
         replica.keeper.vote([prepare(1, record(1))])
@@ -351,6 +353,7 @@ REFUSED: dict[str, tuple[Callable[[Replica], KeeperIdentity], str]] = {
 
 @pytest.mark.parametrize(("make", "says"), REFUSED.values(), ids=REFUSED.keys())
 def test_a_start_refuses(replica: Replica, make: Callable[[Replica], KeeperIdentity], says: str) -> None:
+    """VAULT-ANCHOR-START-CHECKS"""
     replica.vote(1, 2, 3)
     wanted = make(replica)
     anchors = list(replica.anchor.objects)
@@ -362,7 +365,7 @@ def test_a_start_refuses(replica: Replica, make: Callable[[Replica], KeeperIdent
 
 
 def test_a_later_epoch_is_entered_with_its_manifest_and_never_left_again(replica: Replica) -> None:
-    """VAULT-MEMBERSHIP-ONE-AT-A-TIME: the next one, by a manifest that was proved to follow the anchored one."""
+    """VAULT-ANCHOR-EPOCH-NEVER-BACK, VAULT-MEMBERSHIP-ONE-AT-A-TIME: the next one, by a manifest that was proved to follow the anchored one."""
     with pytest.raises(StoreError, match="nothing proves"):
         replica.reopen(epoch=5, manifest=b"n" * 32)
     with pytest.raises(StoreError, match="nothing proves"):
@@ -451,6 +454,7 @@ TOUCHED = {
 
 @pytest.mark.parametrize(("edit", "says"), TOUCHED.values(), ids=TOUCHED.keys())
 def test_the_first_touch_finds(replica: Replica, edit: Callable[[MemoryStore], None], says: str) -> None:
+    """VAULT-ANCHOR-FIRST-TOUCH"""
     replica.vote(1, 2, 3)
     keeper = replica.reopen()
     edit(replica.store)

@@ -171,6 +171,7 @@ def test_every_batch_and_every_start_is_three_writes() -> None:
 @pytest.mark.parametrize("fault", CRASHES)
 @pytest.mark.parametrize("write", range(1, WRITES + 1))
 def test_after_one_crash_the_replica_comes_back_and_has_forgotten_nothing(write: int, fault: Fault) -> None:
+    """VAULT-ANCHOR-ANSWERED-IS-KEPT"""
     life = Life({write: fault})
     life.live()
     assert life.batch == BATCHES

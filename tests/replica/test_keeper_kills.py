@@ -127,6 +127,7 @@ POINTS = {
 
 @pytest.mark.parametrize(("point", "is_kept"), POINTS.values(), ids=POINTS.keys())
 def test_a_kill_during_a_vote(machine: Machine, point: str, is_kept: bool) -> None:
+    """VAULT-ANCHOR-ANSWERED-IS-KEPT"""
     said = machine.killed_at(point, 3)
     assert told(said, "answered") == 1
     after = machine.run()
@@ -236,6 +237,7 @@ def test_the_start_refuses_when(machine: Machine, deed: Callable[[Machine], None
 
 
 def test_a_process_that_was_stopped_while_its_twin_voted_answers_nothing_and_the_twin_goes_on(machine: Machine) -> None:
+    """VAULT-ANCHOR-BEFORE-ANSWER"""
     with machine.start("before create", 3) as stopped:
         assert told(read_until(stopped, "at before create"), "answered") == 1
         twin = Machine(machine.directory.parent / "twin")  # a copy of the disk, and the same token

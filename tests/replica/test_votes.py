@@ -59,6 +59,7 @@ async def desk() -> AsyncIterator[Desk]:
 
 
 async def test_the_answer_comes_after_the_commit(desk: Desk) -> None:
+    """VAULT-ANCHOR-BEFORE-ANSWER"""
     desk.store.gate.clear()
     answered = desk.ask(prepare(1))
     await asyncio.sleep(0.05)

@@ -29,6 +29,7 @@ def anchor_of(replica: ReplicaToken) -> Iterator[TokenAnchor]:
 
 
 def test_an_anchor_is_made_once_and_outlives_the_process(replica: ReplicaToken) -> None:
+    """VAULT-ANCHOR-MADE-ONCE"""
     with anchor_of(replica) as anchor:
         assert anchor.read() == []
         anchor.first(b"one")
