@@ -365,7 +365,7 @@ def test_a_start_refuses(replica: Replica, make: Callable[[Replica], KeeperIdent
 
 
 def test_a_later_epoch_is_entered_with_its_manifest_and_never_left_again(replica: Replica) -> None:
-    """VAULT-ANCHOR-EPOCH-NEVER-BACK, VAULT-MEMBERSHIP-ONE-AT-A-TIME: the next one, by a manifest that was proved to follow the anchored one."""
+    """VAULT-ANCHOR-EPOCH-NEVER-BACK, and VAULT-MEMBERSHIP-ONE-AT-A-TIME: by a manifest proved to follow the last."""
     with pytest.raises(StoreError, match="nothing proves"):
         replica.reopen(epoch=5, manifest=b"n" * 32)
     with pytest.raises(StoreError, match="nothing proves"):
