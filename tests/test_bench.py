@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import bound
+import counted
 from figures import Goal, Report, figure, percentile
 from processes import cpu_ms, resident_mb
 
@@ -97,3 +98,15 @@ def test_the_bound_does_the_operations_that_it_lists() -> None:
         for text, count in message.items():
             listed["random" if "random" in text else text.split()[0]] += count
     assert calls == listed
+
+
+def test_counters_are_read_from_the_last_line_summed_and_subtracted() -> None:
+    told = {"votes": 4, "anchors": 1, "batches": [1, 1], "one_round": 2, "two_rounds": 1, "more_rounds": 0}
+    log = f'counters {{"votes": 1}}\n12:00 INFO x: counters {json.dumps(told)}\nmore\n'
+    both = counted.total([counted.parse(log), told])
+    assert (both.votes, both.anchors, both.batches, both.operations) == (8, 2, (2, 2), 6)
+    assert (both - counted.total([told])).batches == (1, 1)
+
+
+def test_batch_sizes_are_told_as_ranges() -> None:
+    assert counted.sizes([5, 4, 0, 2]) == {"1": 5, "2": 4, "5 to 8": 2}

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from figures import Report, describe_machine, heading
 from fleet import Fleet
+from kills import killed
 from measure import FULL, MANY, SMOKE, Bench, Sizes
+from stores import stores
 
 
 def measure_all(report: Report, module: Path, first_port: int, sizes: Sizes) -> None:
@@ -28,7 +30,8 @@ def measure_all(report: Report, module: Path, first_port: int, sizes: Sizes) -> 
         bench.together()
         bench.bounds()
         bench.two_killed()
-        bench.stores()
+        killed(bench)
+        stores(bench)
         fleet.stop()
 
 

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from counted import MARK, Counted, parse, total
 from hsm_app.net.address import Address
 from hsm_app.operator.layout import ReplicaFiles
 
@@ -54,20 +55,41 @@ class Fleet:
     def start(self) -> None:
         """Start all programs and wait until each says it is ready."""
         for number in range(1, REPLICAS + 1):
-            self._start(f"replica-{number}", "replica", "serve", "--config", str(self.files(number).settings))
+            self._start_replica(number)
         self._start("relay", "relay", "serve", "--config", str(self.directory / "relay.toml"))
-        deadline = time.monotonic() + READY_SECONDS
+        for name in self._running:
+            self._wait_ready(name)
+
+    def restart(self, number: int) -> float:
+        """Start a replica that was ended; return the seconds until it is ready."""
+        began = time.perf_counter()
+        self._start_replica(number)
+        self._wait_ready(f"replica-{number}")
+        return time.perf_counter() - began
+
+    def counted(self) -> Counted:
+        """Ask the replicas that run for their counters."""
+        told = []
         for name, process in self._running.items():
-            while b"ready" not in self._log(name).read_bytes():
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise SystemExit(f"bench: {name} did not start:\n{self._log(name).read_text()}")
-                time.sleep(0.05)
+            if name == "relay":
+                continue
+            known = self._log(name).stat().st_size
+            process.send_signal(signal.SIGUSR1)
+            self._wait_for(name, MARK, known)
+            told.append(parse(self._log(name).read_text()))
+        return total(told)
 
     def kill(self, number: int) -> None:
         """End a replica as a power cut would."""
         process = self._running.pop(f"replica-{number}")
         process.send_signal(signal.SIGKILL)
         process.wait()
+
+    def end(self, number: int) -> None:
+        """End a replica in good order."""
+        process = self._running.pop(f"replica-{number}")
+        process.terminate()
+        process.wait(timeout=READY_SECONDS)
 
     def stop(self) -> None:
         """End all programs in good order."""
@@ -87,6 +109,20 @@ class Fleet:
             process.kill()
             process.wait()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _start_replica(self, number: int) -> None:
+        self._start(f"replica-{number}", "replica", "serve", "--config", str(self.files(number).settings))
+
+    def _wait_ready(self, name: str) -> None:
+        self._wait_for(name, "ready on")
+
+    def _wait_for(self, name: str, word: str, start: int = 0) -> None:
+        """Wait for a whole line with `word` in a program's log, from byte `start` on."""
+        deadline = time.monotonic() + READY_SECONDS
+        while word not in (new := self._log(name).read_bytes()[start:].decode()) or not new.endswith("\n"):
+            if self._running[name].poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"bench: {name} did not say {word!r}:\n{self._log(name).read_text()}")
+            time.sleep(0.01)
 
     def _start(self, name: str, *words: str) -> None:
         with self._log(name).open("wb") as sink:
