@@ -37,7 +37,7 @@ def main() -> int:
     run = Run(directory / "fleet", seed, owners=arguments.owners, sieges=arguments.sieges,
               say=lambda what: print(f"{time.monotonic() - began:7.1f}  {what}", flush=True))  # fmt: skip
     asyncio.run(run.go(arguments.seconds))
-    print(f"\n{text(run.story, run.tally, arguments.owners + arguments.sieges)}")
+    print(f"\n{text(run.story, run.tally)}")
     if run.story.findings:
         print(f"kept for a look: {directory}")
     else:

@@ -23,14 +23,20 @@ SAFE = 6  # charges up to which an owner still makes mistakes
 
 
 class Owner:
-    """One person with one record, acting by dice until told to stop."""
+    """One person with one record at a time, acting by dice until told to stop."""
 
     def __init__(self, line: Line, name: str, dice: random.Random) -> None:
         self.name = name
         self.device = Device(line, name)
+        self.former: list[Device] = []
+        self._line = line
         self._tally = line.tally
         self._dice = dice
         self._finished: Finish | None = None
+
+    @property
+    def records(self) -> int:
+        return len(self.former) + 1
 
     async def live(self, stop: asyncio.Event) -> None:
         """Operate until `stop`; Broken leaves at once."""
@@ -42,10 +48,11 @@ class Owner:
 
     async def verify(self) -> None:
         """The last look: what was acknowledged is in force."""
-        await self.device.status()
-        finish = await self.device.recover(self.device.ledger.code)
-        if self.device.ledger.state == "active" and finish is None:
-            raise Broken(f"{self.name}: acknowledged, and cannot be recovered")
+        for device in (*self.former, self.device):
+            await device.status()
+            finish = await device.recover(device.ledger.code)
+            if device.ledger.state == "active" and finish is None:
+                raise Broken(f"{device.ledger.name}: acknowledged, and cannot be recovered")
 
     async def _timed(self, kind: str, act: Callable[[], Awaitable[object]]) -> None:
         began = time.monotonic()
@@ -66,14 +73,20 @@ class Owner:
                 ("recover", self._right), ("wrong code", self._wrong), ("status", self.device.status),
                 ("change", self._register), ("repeated finish", self._repeat), ("repeated start", self._twice),
                 ("reused attempt id", self._reuse), ("abandoned start", self._vanish), ("delete", self.device.delete),
-                ("exhaust", self._exhaust),
+                ("exhaust", self._exhaust), ("move", self._move),
             ],
-            weights=[30, 20, 10, 10, 8, 6, 4, 4, 3, 1],
+            weights=[30, 20, 10, 10, 8, 6, 4, 4, 3, 1, 5],
         )[0]  # fmt: skip
 
     async def _register(self) -> None:
         self._finished = None
         await self.device.register(new_code())
+
+    async def _move(self) -> None:
+        """Leave the record alone until the end, and go on with a new account: stores grow, and old rows must last."""
+        self.former.append(self.device)
+        self.device = Device(self._line, f"{self.name}-{len(self.former)}")
+        await self._register()
 
     async def _right(self) -> None:
         self._finished = await self.device.recover(self.device.ledger.code)
@@ -125,6 +138,8 @@ class Siege:
             await self._besiege(finish)
             self._tally.seconds.setdefault("siege", []).append(time.monotonic() - began)
             await asyncio.sleep(SIEGE_PAUSE)
+
+    records = 1
 
     async def verify(self) -> None:
         await self.owner.verify()

@@ -1,9 +1,10 @@
 """A disk of its own for each replica's store, which can be filled up or held still.
 
 With the rights to mount, each is a small ext4 image on a loop device: *full* is a file that takes all free blocks, and
-*slow* is `fsfreeze`, under which every write and fsync waits inside the kernel, in bursts. Without those rights, full
-is RLIMIT_FSIZE of the process (its writes beyond the limit fail with EFBIG, also those to its token and its log), and
-slow is SIGSTOP in bursts, which holds the whole process and not only its disk.
+*slow* is `fsfreeze`, under which every write and fsync waits inside the kernel, in bursts. A write-ahead log that is
+written over from its beginning needs no block for a while; so whoever survives a full disk is held by `limit` as well.
+Without those rights, full is `limit` alone, and slow is SIGSTOP in bursts, which holds the whole process and not only
+its disk.
 """
 
 from __future__ import annotations
@@ -22,6 +23,18 @@ LIMIT = 64 << 10  # bytes: a write-ahead log passes it within a few votes, a pro
 def may_mount() -> bool:
     """Return whether this process may mount images on loop devices."""
     return os.geteuid() == 0 and all(shutil.which(tool) for tool in ("mkfs.ext4", "mount", "umount", "fsfreeze"))
+
+
+def limit(pid: int) -> None:
+    """Make a process's writes beyond `LIMIT` of any file fail with EFBIG, by RLIMIT_FSIZE, until it ends."""
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (LIMIT, hard))
+
+
+def lift(pid: int) -> None:
+    """Take the limit away again."""
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
 
 
 class ImageDisk:
@@ -48,7 +61,7 @@ class ImageDisk:
                 except OSError:
                     block = block[: len(block) // 2]
 
-    def make_room(self, _pid: int | None) -> None:
+    def make_room(self) -> None:
         self._filler.unlink(missing_ok=True)
 
     def hold(self, _pid: int) -> None:
@@ -74,14 +87,10 @@ class ProcessDisk:
         path.mkdir()
 
     def fill(self, pid: int) -> None:
-        _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (LIMIT, hard))
+        limit(pid)
 
-    def make_room(self, pid: int | None) -> None:
-        """Lift the limit of a process that still runs; otherwise it ended with it."""
-        if pid is not None:
-            _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+    def make_room(self) -> None:
+        """Nothing: the limit ends with its process, or `lift` takes it away."""
 
     def hold(self, pid: int) -> None:
         os.kill(pid, signal.SIGSTOP)

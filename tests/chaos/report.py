@@ -20,14 +20,14 @@ class Story:
     """What happened apart from the clients' operations. Seconds throughout."""
 
     seed: int
-    began: float = 0
     faults: Counter[Kind] = field(default_factory=Counter)
     rounds: int = 0
+    records: int = 0  # looked at in the end
     outages: int = 0
     refusals: list[float] = field(default_factory=list)  # until an operation was refused in an outage
     after_outage: list[float] = field(default_factory=list)  # from the majority's return to the next answer
     restarts: list[float] = field(default_factory=list)  # from the start of a killed replica until it is ready
-    full_disk_stops: int = 0  # the others wrote over what their log had already
+    full_disk_stops: int = 0  # without a limit beside it (`disks`)
     verified: float = 0  # from the end of the last fault until every record was looked at
     seconds: float = 0
     findings: list[str] = field(default_factory=list)
@@ -47,12 +47,12 @@ def longest_gap(moments: Sequence[float]) -> float:
     return max((late - early for early, late in itertools.pairwise(ordered)), default=0.0)
 
 
-def text(story: Story, tally: Tally, records: int) -> str:
+def text(story: Story, tally: Tally) -> str:
     """Return the report for people."""
     operations = sum(map(len, tally.seconds.values()))
     every = [one for kind, many in tally.seconds.items() if kind not in ("siege", "exhaust") for one in many]
     lines = [
-        f"seed {story.seed}, {story.seconds:.0f} s, {records} records, {story.rounds} rounds of faults",
+        f"seed {story.seed}, {story.seconds:.0f} s, {story.records} records, {story.rounds} rounds of faults",
         f"operations  {operations}: " + _counts({kind: len(many) for kind, many in tally.seconds.items()}),
         f"latency     {_spread(every)}, longest time without any answer {longest_gap(tally.successes):.1f} s",
         f"refusals    {_counts(tally.refusals)}",
@@ -61,7 +61,7 @@ def text(story: Story, tally: Tally, records: int) -> str:
         f"outages     {story.outages}: refused after {_spread(story.refusals)}; "
         f"answering again after {_spread(story.after_outage)}",
         f"restarts    {len(story.restarts)}: ready after {_spread(story.restarts)}; "
-        f"stopped by a full disk {story.full_disk_stops}",
+        f"stopped by lack of blocks alone {story.full_disk_stops}",
         f"the end     every record looked at {story.verified:.1f} s after the last fault",
         *(f"FOUND       {finding}" for finding in story.findings),
     ]
@@ -75,6 +75,7 @@ def line(story: Story, tally: Tally) -> str:
         "seconds": round(story.seconds),
         "operations": sum(map(len, tally.seconds.values())),
         "answers": len(tally.successes),
+        "records": story.records,
         "faults": sum(story.faults.values()),
         "outages": story.outages,
         "retries": sum(tally.retries.values()),

@@ -70,6 +70,7 @@ class Run:
         healthy = [person for person, fine in zip(people, await asyncio.gather(*lives), strict=True) if fine]
         await asyncio.gather(*(self._guarded(person.name, person.verify()) for person in healthy))
         await self._guarded("probe", self._probe.status())
+        self.story.records = sum(person.records for person in healthy) + 1
         self.story.verified = time.monotonic() - mended
         self.story.seconds = time.monotonic() - began
         if self.story.verified > VERIFY_SECONDS:

@@ -14,13 +14,13 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos.disks import Disk, make_disk
+from tests.chaos.disks import Disk, lift, limit, make_disk
 from tests.chaos.schedule import REPLICAS, Fault, Kind
 from tests.chaos.wires import Direction, Wires, around
 from tests.live_fleet import LiveFleet
 
 STORE_ERROR = 8  # the exit code of a replica whose store failed
-FULL_DISK_SECONDS = 8  # a write-ahead log that is written over from its beginning needs no room for a while
+FULL_DISK_SECONDS = 4  # of real fullness, and then of a limit: under load each is dozens of votes
 LAG = 0.15  # seconds each way on slow links
 BURST = 0.4  # seconds that a slow disk stands still, and then half as long goes on
 LOAD = ("--hourly", "1000000000,1000000")  # one machine plays all accounts of a tenant
@@ -93,10 +93,9 @@ class Site(LiveFleet):
         """End a fault, and wait until the replica serves again."""
         name, others = f"replica-{fault.victim}", range(1, self.count + 1)
         outward, inward = around(fault.victim, others)
-        pid = self.processes[name].pid if self.is_running(name) else None
         match fault.kind:
             case Kind.KILL | Kind.DISK_FULL:
-                self.disks[fault.victim].make_room(pid)
+                self.disks[fault.victim].make_room()
                 await self._again(name)
             case Kind.PAUSE:
                 self.processes[name].send_signal(signal.SIGCONT)
@@ -106,13 +105,18 @@ class Site(LiveFleet):
                 self.wires.slow(outward + inward, 0)
 
     async def _stops(self, fault: Fault) -> None:
-        """Give a replica on a full disk time to notice: it ends with its store's error, or needs no room so far."""
+        """Wait for a replica on a full disk to end with its store's error: it must not go on without its memory."""
         name = f"replica-{fault.victim}"
-        try:
-            code = await asyncio.to_thread(self.processes[name].wait, FULL_DISK_SECONDS)
-        except subprocess.TimeoutExpired:
+        process = self.processes[name]
+        code = await asyncio.to_thread(_ended, process, FULL_DISK_SECONDS)
+        if code is None:
+            limit(process.pid)
+            code = await asyncio.to_thread(_ended, process, FULL_DISK_SECONDS)
+        else:
+            self.full_disk_stops += 1
+        if code is None:
+            lift(process.pid)  # it was not asked for a vote
             return
-        self.full_disk_stops += 1
         self.processes.pop(name)
         if code != STORE_ERROR:
             self.findings.append(f"{name} ended with {code} on a full disk: {self._last_words(name)}")
@@ -161,6 +165,14 @@ class Site(LiveFleet):
         await self.wires.close()
         for disk in self.disks.values():
             await asyncio.to_thread(disk.close)
+
+
+def _ended(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+    """Return how a process ended, or None when it is still there after so many seconds."""
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _directions(fault: Fault, outward: list[Direction], inward: list[Direction]) -> list[Direction]:

@@ -155,7 +155,7 @@ def test_the_last_line_is_for_scripts() -> None:
     story = Story(seed=7, findings=["x"])
     assert line(story, Tally()).startswith('CHAOS {"seed": 7, ')
     assert '"findings": 1' in line(story, Tally())
-    assert "FOUND       x" in text(story, Tally(), 1)
+    assert "FOUND       x" in text(story, Tally())
 
 
 @pytest.mark.timeout(200)
@@ -165,7 +165,7 @@ def test_a_fleet_under_fire_keeps_its_promises(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("tests.chaos.site.make_disk", ProcessDisk)
     run = Run(tmp_path / "fleet", seed, owners=6, sieges=1, say=print)
     asyncio.run(run.go(20))
-    print(text(run.story, run.tally, 7))
+    print(text(run.story, run.tally))
     assert run.story.findings == []
     assert run.story.rounds >= 1
     assert len(run.tally.successes) > 50
