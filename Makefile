@@ -2,7 +2,7 @@
 SHELL := bash
 BIN := .venv/bin
 PYTHON_FILES := hsm_app scripts softhsm tests
-.PHONY: setup demo test check lint bench chaos fmt clean softhsm peers lock
+.PHONY: setup demo test check lint bench chaos model fmt clean softhsm peers lock
 
 setup:  ## softhsm2, .venv, locked dependencies; seconds when nothing changed
 	@scripts/setup
@@ -23,8 +23,7 @@ test: setup peers  ## the whole suite, on real SoftHSM tokens
 lint: setup  ## format, ruff, mypy strict, layers and house rules
 	@$(BIN)/ruff format --check $(PYTHON_FILES)
 	@$(BIN)/ruff check $(PYTHON_FILES)
-	@$(BIN)/mypy
-	@$(BIN)/mypy scripts/bench scripts/demo.py softhsm
+	@$(BIN)/mypy && $(BIN)/mypy scripts/bench scripts/demo.py softhsm && $(BIN)/mypy scripts/model
 	@$(BIN)/pytest tests/test_layers.py tests/test_house.py
 
 check: lint test  ## all that a change has to pass
@@ -34,6 +33,10 @@ bench: setup  ## speed, memory and cost; writes build/bench.json
 
 chaos: setup  ## real processes under faults and load: SECONDS=600, SEED=n to repeat one
 	@scripts/chaos --seconds $(or $(SECONDS),180) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+model: setup  ## the register's model, exhaustively, and bugs that it has to find; about five minutes
+	@command -v spin >/dev/null && command -v gcc >/dev/null || scripts/need spin gcc libc6-dev
+	@$(BIN)/python scripts/model
 
 fmt: setup
 	@$(BIN)/ruff format $(PYTHON_FILES)
