@@ -2,7 +2,7 @@
 
 Covered: wrong PIN, open PIN file, foreign and expired manifest, foreign fleet keys, port in use, store in use, store
 in an unusable directory, damaged store, full disk, stopped process, junk on every port, replayed requests. Not covered
-here: a clock that jumps (`tests/replica/test_clock.py`), rolled-back disks (not promised yet).
+here: a clock that jumps (`tests/replica/test_clock.py`), rolled-back disks (`test_anchored_stores.py`).
 """
 
 from __future__ import annotations
