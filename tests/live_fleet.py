@@ -6,7 +6,9 @@ neither is what these tests are about; both are ordinary policy values of the ma
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -18,17 +20,24 @@ from pathlib import Path
 
 VAULT = str(Path(sys.executable).parent / "hsm-vault")
 READY_SECONDS = 60
+PORTS = range(12_000, 32_000)
 FLEET = "test-fleet"
 # PYTHONPATH, so that the programs of the work tree under test run, also where the environment belongs to another one.
 SURROUNDINGS = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
 
 
 def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(each.getsockname()[1]) for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    """Return ports that are free, below those that the kernel gives to outgoing connections.
+
+    One of those could be somebody's while its replica is down, and then that replica could not start again.
+    """
+    found: list[int] = []
+    for port in random.sample(PORTS, len(PORTS)):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise AssertionError(f"{count} free ports below {PORTS.stop} are not to be had")
 
 
 def run(*words: str, code: str | None = None, home: Path | None = None) -> subprocess.CompletedProcess[str]:
