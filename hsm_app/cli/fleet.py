@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from hsm_app.cli.replace import enter, replace_replica
 from hsm_app.cli.tenant import make_tenant_key
 from hsm_app.epochs import read_manifest
 from hsm_app.errors import ConfigError
@@ -182,3 +183,7 @@ def _say(text: str) -> None:
 
 def _quiet(text: str) -> None:
     """Say nothing: the result is for a machine."""
+
+
+fleet.add_command(replace_replica)
+fleet.add_command(enter)

@@ -29,6 +29,7 @@ from hsm_app.operator.layout import ReplicaFiles, write_new
 
 DAY = 86_400
 NAMESPACE = "hsm-vault.development"
+SOCKET_PATH = 107  # bytes, sun_path (unix(7))
 # Self-asserted: SoftHSM has no attestation root, nobody but the operator says what runs, and the stores are anchored in
 # token files that whoever owns the machine can put back.
 DEVELOPMENT = Assurance(
@@ -54,7 +55,7 @@ pin_file = "{pin}"
 [listen]
 clients = "127.0.0.1:{client_port}"
 peers = "127.0.0.1:{peer_port}"
-operator = "unix:{operator}"
+{operator}
 
 [peers]
 {peers}
@@ -150,7 +151,7 @@ def _write_replica(plan: FleetPlan, number: int, numbers: Sequence[int]) -> None
         path=files.settings,
         root=plan.root,
         manifest=files.manifest,
-        operator=files.operator,
+        operator=_operator_line(files),
         store=files.store,
         module=plan.module,
         conf=files.softhsm2_conf,
@@ -160,6 +161,13 @@ def _write_replica(plan: FleetPlan, number: int, numbers: Sequence[int]) -> None
         peers=peers,
     )
     write_new(files.settings, text.encode())
+
+
+def _operator_line(files: ReplicaFiles) -> str:
+    path = str(files.operator)
+    if len(path.encode()) > SOCKET_PATH:
+        return "# operator: this directory's path is too long for a Unix socket; name a shorter one here"
+    return f'operator = "unix:{path}"'
 
 
 def _client_port(plan: FleetPlan, number: int) -> int:

@@ -14,12 +14,14 @@ its objects through a loss of power by itself.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from pkcs11 import Attribute, Session
 from pkcs11 import exceptions as ck
 
-from hsm_app.errors import TokenError
+from hsm_app.errors import ProtocolError, TokenError
+from hsm_app.merkle.anchor import AnchorState
 from hsm_app.token.device import device_call
 from hsm_app.token.keyspec import ANCHOR_FOUND, ANCHOR_OBJECT, DATA_FOUND
 from hsm_app.token.location import TokenLocation
@@ -107,6 +109,22 @@ def create_first(session: Session, content: bytes) -> None:
     if list(session.get_objects(ANCHOR_FOUND)):
         raise TokenError("the token holds an anchor already", "An anchor is made once; use a fresh token")
     create_anchor(session, content)
+
+
+@device_call("destroy its anchors")
+def destroy_all(session: Session) -> None:
+    """Destroy every anchor object: what the token remembers of the store is given up, by a replacement only."""
+    for thing in list(session.get_objects(ANCHOR_FOUND)):
+        thing.destroy()
+
+
+def incarnation_of(session: Session) -> int | None:
+    """Return the highest incarnation that an anchor of this token names, None when there is none that can be read."""
+    found = []
+    for content in read_anchors(session):
+        with suppress(ProtocolError):
+            found.append(AnchorState.from_bytes(content).incarnation)
+    return max(found, default=None)
 
 
 @device_call("create an anchor")

@@ -87,6 +87,13 @@ class TokenStation:
     def create_first_anchor(self, content: bytes) -> None:
         self._call("create_first_anchor", content)
 
+    def anchored_incarnation(self) -> int | None:
+        found: int | None = self._call("anchored_incarnation")
+        return found
+
+    def begin_incarnation(self, content: bytes) -> None:
+        self._call("begin_incarnation", content)
+
     def inventory(self, *, sealed: bool | None = None, anchored: bool = False) -> list[Row]:
         return list(self._call("inventory", sealed=sealed, anchored=anchored))
 

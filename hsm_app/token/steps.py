@@ -12,7 +12,7 @@ from pkcs11 import ObjectClass, Session
 
 from hsm_app.errors import TokenError
 from hsm_app.token import carry
-from hsm_app.token.anchor import create_first, files_of
+from hsm_app.token.anchor import create_first, destroy_all, files_of, incarnation_of
 from hsm_app.token.device import device_call
 from hsm_app.token.fleet_keys import FleetCommitments, FleetKeys, compressed, load_fleet_keys, make_fleet_keys
 from hsm_app.token.initialise import initialise_token
@@ -91,6 +91,18 @@ class TokenSteps:
         """Create the anchor of the replica's empty store, durably. TokenError when the token holds one already."""
         create_first(self._user(), content)
         files_of(self._location).sync()
+
+    def anchored_incarnation(self) -> int | None:
+        """Return the incarnation that the token's anchor names, None when it holds no anchor that can be read."""
+        return incarnation_of(self._user())
+
+    def begin_incarnation(self, content: bytes) -> None:
+        """Let this anchor take the place of all there are, durably: the replica begins anew with an empty store."""
+        files = files_of(self._location)
+        destroy_all(self._user())
+        files.sync()
+        create_first(self._user(), content)
+        files.sync()
 
     def inventory(self, *, sealed: bool | None = None, anchored: bool = False) -> list[Row]:
         """Prove that the token holds a replica's three keys and nothing else; return a row for each.

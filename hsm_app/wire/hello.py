@@ -67,7 +67,12 @@ def check_hello(own: Hello, peer: Hello, members: Mapping[int, int], *, dialled:
     `members` maps the group's replica ids to their incarnations in the manifest. `dialled` is the replica this side
     called; None on the side that was called.
     """
-    for name in ("fleet", "group", "epoch", "manifest_digest"):
+    if own.epoch != peer.epoch and (own.fleet, own.group) == (peer.fleet, peer.group):
+        raise ProtocolError(
+            f"replica {peer.replica} is in epoch {peer.epoch}, which is another epoch than {own.epoch}, this one's",
+            "`hsm-vault fleet enter` brings along who was away; who was replaced stays out",
+        )
+    for name in ("fleet", "group", "manifest_digest"):
         if getattr(own, name) != getattr(peer, name):
             raise ProtocolError(f"replica {peer.replica} has another {name.replace('_', ' ')} than this one", _SAME)
     if peer.replica not in members:

@@ -227,7 +227,7 @@ def somebody_else(member: Member) -> None:
 
 
 IMPOSTORS: dict[str, tuple[Callable[[Member], None], str]] = {
-    "of another epoch": (other_epoch, "has another epoch"),
+    "of another epoch": (other_epoch, "another epoch than"),
     "with another manifest": (other_manifest, "has another manifest digest"),
     "of another fleet": (other_fleet, "has another fleet"),
     "of another incarnation": (other_incarnation, "is incarnation 2, the manifest says 1"),

@@ -1,0 +1,57 @@
+"""`hsm-vault fleet replace-replica`, and bringing replicas that were away to the fleet's present epoch."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from hsm_app.operator.replace import Replacement
+from hsm_app.operator.replace_epochs import Doors
+
+DIRECTORY = click.Path(path_type=Path, file_okay=False, exists=True)
+
+
+@click.command("replace-replica")
+@click.argument("directory", type=DIRECTORY)
+@click.option("--replica", type=click.IntRange(1, 255), required=True, help="Number of the replica to replace.")
+@click.option("--same-token", is_flag=True, help="The token lives, and only the store is lost: also in a sealed fleet.")
+def replace_replica(directory: Path, replica: int, same_token: bool) -> None:
+    """Replace a dead replica of the fleet below DIRECTORY, without losing a record or a guess.
+
+    Stop the replica for good first; a majority of the others has to run. In a maintained fleet the replica comes back
+    with a fresh token; with --same-token it keeps its token and begins with an empty store. In a sealed fleet a dead
+    token cannot be replaced: the command then stops after the epoch without it is complete, and says why.
+
+    Takes two epochs, and each replica checks each step by itself. Run the same command again after any interruption: it
+    goes on where it was. Clients pin the manifest, so each epoch needs its new digest in their configuration.
+
+    Example: hsm-vault fleet replace-replica ./fleet --replica 3
+    """
+    root = directory.resolve()
+    manifest = Replacement(root=root, replica=replica, is_same_token=same_token, now=int(time.time()), say=_say).run()
+    _say(f"clients need the manifest of epoch {manifest.epoch}: {root / 'manifest.json'}")
+    _say(f"  manifest_sha256 = {manifest.digest.hex()}  ({root / 'client.toml'} has it)")
+    _say("  a client that pins an earlier one is refused; there is no delivery of manifests over the air yet")
+    if any(member.replica == replica for group in manifest.fleets[0].groups for member in group.replicas):
+        _say(f"next: start it with  hsm-vault replica serve --config {root}/replica-{replica}/replica.toml")
+
+
+@click.command()
+@click.argument("directory", type=DIRECTORY)
+def enter(directory: Path) -> None:
+    """Bring every running replica of the fleet below DIRECTORY to the fleet's present epoch.
+
+    For a replica that was away while another one was replaced: it votes only in the epoch that it has entered.
+
+    Example: hsm-vault fleet enter ./fleet
+    """
+    doors = Doors(root=directory.resolve(), say=_say)
+    manifest = doors.epochs.current()
+    for group in manifest.fleets[0].groups:
+        doors.bring(group, manifest, need=0)
+
+
+def _say(text: str) -> None:
+    click.echo(f"  {text}")

@@ -1,0 +1,141 @@
+"""Replace one replica of a fleet: the five steps of design section 7, as far as an operator's command can take them.
+
+The command only carries: manifests and certificates to the replicas, the fleet's root to a fresh token. Whether a step
+may be taken each replica judges by itself (`fleet.membership`), so a command that is wrong, repeated, or run from an
+old directory changes nothing that it may not.
+
+It keeps no journal. Where it stands is read from what is there, each time anew, so the same command after a crash goes
+on from the last finished step:
+
+| in the directory | and so |
+|---|---|
+| `manifest.json` lists the replica, no manifest of the next epoch in `epochs/` | nothing has begun |
+| `epochs/` has the manifest without it | step 1: replicas enter it (those that have already say so) |
+| `epochs/` has that epoch's certificate | steps 2 to 4, fence, sweep and certificate, are done |
+| `epochs/` has the manifest with the successor | step 5: the successor is made ready, replicas enter |
+| `manifest.json` lists the successor | done: this file is exchanged last |
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hsm_app.epochs import replace_file
+from hsm_app.errors import ConfigError
+from hsm_app.fleet.manifest import Custody, Fleet, Group, Manifest, Replica
+from hsm_app.fleet.membership import Removal, group_step
+from hsm_app.fleet.membership_manifests import group_with, with_replica, without_replica
+from hsm_app.operator.replace_epochs import Doors
+from hsm_app.operator.replace_token import begin_anew, fresh_member, same_member
+
+Say = Callable[[str], None]
+DIGEST_LINE = re.compile(r'^manifest_sha256 = ".*"$', re.MULTILINE)
+ONE_AT_A_TIME = "Finish that one first: one at a time keeps every record"
+SEALED = """\
+the fleet is sealed: no security officer can mark a transport key as TRUSTED, so the root never gets into another
+  token, and the dead one stays out for good. Epoch {epoch} without it is complete: {count} replicas are left, and
+  {majority} of them have to run. Should the token live after all, run the same command with --same-token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replacement:
+    """`fleet_id` in the manifest below `root`, and the number of the replica to replace."""
+
+    root: Path
+    replica: int
+    is_same_token: bool
+    now: int  # POSIX seconds
+    say: Say
+
+    def run(self) -> Manifest:
+        """Take every step that is left; return the manifest that clients need now. Raises what a step raises."""
+        doors = Doors(root=self.root, say=self.say)
+        base = self._base(doors)
+        fleet = base.fleets[0]
+        old = group_with(fleet, self.replica).find(self.replica)
+        without = self._without(doors, base, fleet)
+        rest = without.fleets[0].groups[group_with(fleet, self.replica).group]
+        if doors.epochs.past(without.epoch + 1) is None:
+            members = doors.bring(rest, without, need=rest.majority)
+            self._publish(without)
+            doors.certify(rest, without, members)
+        if fleet.custody is Custody.SEALED and not self.is_same_token:
+            self.say(SEALED.format(epoch=without.epoch, count=len(rest.replicas), majority=rest.majority))
+            return without
+        return self._grow(doors, without, rest, old)
+
+    def _base(self, doors: Doors) -> Manifest:
+        """Return the manifest that has the old replica: the present one, or the one before when that step is taken."""
+        current = doors.epochs.current()
+        if len(current.fleets) != 1:
+            raise ConfigError("the manifest lists several fleets", "This command is for fleets made by `fleet create`")
+        before = doors.epochs.past(current.epoch - 1)
+        if before is not None and self._is_removed(before, current):
+            return before
+        group_with(current.fleets[0], self.replica)
+        if before is not None:
+            self._check_finished(doors, before, current)
+        if doors.epochs.past(current.epoch + 1) is None and doors.report(self.replica) is not None:
+            raise ConfigError(
+                f"replica {self.replica} is running",
+                "Stop it for good before it is replaced; it will not come back as it is",
+            )
+        return current
+
+    def _check_finished(self, doors: Doors, before: Manifest, current: Manifest) -> None:
+        """Refuse while another replica is out: it could not come back any more. A sealed fleet's is out for good."""
+        sizes = [len(group.replicas) for group in before.fleets[0].groups]
+        is_smaller = any(
+            len(group.replicas) < size for group, size in zip(current.fleets[0].groups, sizes, strict=True)
+        )
+        is_sealed = current.fleets[0].custody is Custody.SEALED
+        if is_smaller and not (is_sealed and doors.epochs.certificate_files(current.epoch)):
+            raise ConfigError("the replacement of another replica is under way", ONE_AT_A_TIME)
+
+    def _is_removed(self, before: Manifest, current: Manifest) -> bool:
+        steps = [
+            group_step(old, new) for old, new in zip(before.fleets[0].groups, current.fleets[0].groups, strict=True)
+        ]
+        return any(isinstance(step, Removal) and step.replica.replica == self.replica for step in steps)
+
+    def _without(self, doors: Doors, base: Manifest, fleet: Fleet) -> Manifest:
+        found = doors.epochs.past(base.epoch + 1)
+        if found is None:
+            found = without_replica(base, fleet.fleet, self.replica, issued_at=self.now)
+            doors.epochs.record(base)
+            doors.epochs.record(found)
+        if not self._is_removed(base, found):
+            raise ConfigError("the replacement of another replica is under way", ONE_AT_A_TIME)
+        self.say(f"epoch {found.epoch}: replica {self.replica} is no member")
+        return found
+
+    def _grow(self, doors: Doors, without: Manifest, rest: Group, old: Replica) -> Manifest:
+        fleet = without.fleets[0]
+        member = same_member(old) if self.is_same_token else fresh_member(self.root, fleet, old, rest, say=self.say)
+        grown = doors.epochs.past(without.epoch + 1)
+        if grown is None:
+            grown = with_replica(without, fleet.fleet, rest.group, member, issued_at=self.now)
+            doors.epochs.record(grown)
+        group = grown.fleets[0].groups[rest.group]
+        if group.find(self.replica) != member:
+            raise ConfigError(
+                f"epoch {grown.epoch} was issued for another token of replica {self.replica}",
+                "Run the command as it was begun: with --same-token, or without",
+            )
+        self.say(f"epoch {grown.epoch}: replica {self.replica} is a member again, incarnation {member.incarnation}")
+        begin_anew(self.root, fleet, rest.group, member, doors.epochs, grown)
+        self.say(f"the token of replica {self.replica} has anchored an empty store of incarnation {member.incarnation}")
+        doors.bring(rest, grown, need=group.majority)
+        self._publish(grown)
+        return grown
+
+    def _publish(self, manifest: Manifest) -> None:
+        """Give clients the manifest, and last of all the directory: its `manifest.json` says that the step is taken."""
+        client = self.root / "client.toml"
+        if client.exists():
+            line = f'manifest_sha256 = "{manifest.digest.hex()}"'
+            replace_file(client, DIGEST_LINE.sub(line, client.read_text()).encode())
+        replace_file(self.root / "manifest.json", manifest.raw)

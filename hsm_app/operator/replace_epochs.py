@@ -1,0 +1,138 @@
+"""Bring running replicas to an epoch, have one of them sweep it, and fetch the certificate, through their doors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from hsm_app.epochs import Epochs
+from hsm_app.errors import ConfigError, ProtocolError, QuorumError
+from hsm_app.fleet.manifest import Group, Manifest
+from hsm_app.fleet.membership_certificate import parse_certificate
+from hsm_app.net.address import Address
+from hsm_app.operator.door_client import DoorClosedError, call
+from hsm_app.operator.layout import ReplicaFiles
+from hsm_app.wire.operator_bodies import (
+    CERTIFICATE,
+    ENTER,
+    EPOCH,
+    SWEEP,
+    Entry,
+    EpochReport,
+    decode_report,
+    encode_entry,
+)
+
+POLL_SECONDS = 0.2
+TELL_SECONDS = 2.0  # between two lines of progress
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """The replicas of a fleet made by `fleet create`, by way of their operator's doors."""
+
+    root: Path
+    say: Say
+
+    @property
+    def epochs(self) -> Epochs:
+        """The operator's own history, beside the manifest that clients get."""
+        return Epochs(self.root / "manifest.json")
+
+    def report(self, replica: int) -> EpochReport | None:
+        """Ask a replica where it stands; None when it is away."""
+        try:
+            return decode_report(call(self._address(replica), EPOCH))
+        except DoorClosedError:
+            return None
+
+    def bring(self, group: Group, target: Manifest, *, need: int) -> list[int]:
+        """Bring every member that runs to `target`, step by step; return who is there. QuorumError for too few.
+
+        Each replica judges each step by itself; one that is behind by two epochs enters them one after the other.
+        """
+        members = [member.replica for member in group.replicas]
+        with ThreadPoolExecutor(len(members)) as all_at_once:  # while they are in two epochs there is no majority
+            came = list(all_at_once.map(lambda member: self._bring_one(member, target), members))
+        arrived = [member for member, is_there in zip(members, came, strict=True) if is_there]
+        away = sorted(set(members) - set(arrived))
+        self.say(
+            f"entered epoch {target.epoch}: replicas {_list(arrived)}" + (f"; away: {_list(away)}" if away else "")
+        )
+        if len(arrived) < need:
+            raise QuorumError(
+                f"{len(arrived)} replicas have entered epoch {target.epoch}, and it takes {need}",
+                "Start the replicas that are away, then run the same command again: it goes on from here",
+            )
+        return [int(replica) for replica in arrived]
+
+    def _bring_one(self, replica: int, target: Manifest) -> bool:
+        report = self.report(replica)
+        while report is not None and report.epoch < target.epoch:
+            report = self._enter_next(replica, report.epoch)
+        if report is not None and (report.epoch, report.manifest) != (target.epoch, target.digest):
+            raise ConfigError(
+                f"replica {replica} is in epoch {report.epoch} under another manifest than this directory has",
+                "Find out which directory the fleet's operator works with; nothing was changed there",
+            )
+        return report is not None
+
+    def _enter_next(self, replica: int, epoch: int) -> EpochReport | None:
+        following = self.epochs.past(epoch + 1)
+        if following is None:
+            raise ConfigError(f"{self.root / 'epochs'} lacks the manifest of epoch {epoch + 1}", "Put it back there")
+        entry = Entry(manifest=following.raw, certificates=self.epochs.certificate_files(epoch))
+        try:
+            return decode_report(call(self._address(replica), ENTER, encode_entry(entry)))
+        except DoorClosedError:
+            return None
+
+    def certify(self, group: Group, epoch: Manifest, members: list[int]) -> None:
+        """Have the epoch swept and certified, and keep the certificate. Nothing is done when it is there already."""
+        if self.epochs.certificate_files(epoch.epoch):
+            self.say(f"epoch {epoch.epoch} is certified already")
+            return
+        sweeper = self._sweeper(members)
+        self.say(
+            f"replica {sweeper} sweeps epoch {epoch.epoch}: every record to a majority of the {len(group.replicas)}"
+        )
+        self._sweep(sweeper)
+        raw = call(self._address(sweeper), CERTIFICATE)
+        certificate = parse_certificate(raw)
+        if (certificate.epoch, certificate.manifest) != (epoch.epoch, epoch.digest):
+            raise ProtocolError(f"replica {sweeper} gave a certificate of another epoch", "Run the command again")
+        certificate.check(group)
+        self.epochs.record_certificates(epoch.epoch, [raw])
+        signers = _list([replica for replica, _ in certificate.signatures])
+        self.say(f"certificate of epoch {epoch.epoch}: signed by replicas {signers}")
+
+    def _sweeper(self, members: list[int]) -> int:
+        """Choose who sweeps: whoever has come furthest with it."""
+        reports = [report for member in members if (report := self.report(member)) is not None]
+        if not reports:
+            raise QuorumError("no replica is there to sweep", "Start the replicas and run the command again")
+        return max(reports, key=lambda report: (report.is_swept, report.swept)).replica
+
+    def _sweep(self, sweeper: int) -> None:
+        report = decode_report(call(self._address(sweeper), SWEEP))
+        told = time.monotonic()
+        while not report.is_swept:
+            if report.fault:
+                raise QuorumError(f"the sweep by replica {sweeper} stopped: {report.fault}", "Run the command again")
+            time.sleep(POLL_SECONDS)
+            report = decode_report(call(self._address(sweeper), EPOCH if report.is_sweeping else SWEEP))
+            if time.monotonic() - told > TELL_SECONDS:
+                told = time.monotonic()
+                self.say(f"  {report.swept} records swept")
+        self.say(f"swept: {report.swept} records")
+
+    def _address(self, replica: int) -> Address:
+        return Address(path=str(ReplicaFiles(root=self.root, number=replica).operator))
+
+
+def _list(replicas: Sequence[int]) -> str:
+    return ", ".join(str(int(replica)) for replica in replicas) or "none"

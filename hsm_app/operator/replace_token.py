@@ -1,0 +1,195 @@
+"""The replica that comes back: with a fresh token in a maintained fleet, or with the token it had and an empty store.
+
+A fresh token gets everything as at genesis (`operator.genesis`): keys of its own, and the fleet's root under its RSA
+key, which the security officer of a living replica's token marks as TRUSTED for that moment. On SoftHSM that replica
+goes on running meanwhile, since each process has its own view of a token's sessions; a device whose officer excludes
+other sessions makes this fail with a TokenError, and then that replica has to be stopped for the carry.
+
+Crash-safe by order. The old directory is moved away first, in one rename; what is begun in its place counts as soon as
+`keys.json` is written, after the last check of the token; without that file it is removed and begun anew. A carry that
+was interrupted leaves a TRUSTED public key on the living token, which the next carry removes. With the old token, its
+store is moved away before its anchor is exchanged, and never once the anchor is of the new incarnation.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import tomllib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from hsm_app.epochs import Epochs, read_manifest, replace_file, sync_directory
+from hsm_app.errors import ConfigError, TokenError
+from hsm_app.fleet.manifest import Fleet, Group, Manifest, Replica
+from hsm_app.fleet.strict_json import load_document
+from hsm_app.merkle.anchor import first_anchor
+from hsm_app.model import ReplicaId
+from hsm_app.operator.genesis import PIN_BYTES
+from hsm_app.operator.layout import ReplicaFiles, prepare_softhsm, write_new
+from hsm_app.token.fleet_keys import FleetCommitments, FleetKeys
+from hsm_app.token.location import TokenLocation
+from hsm_app.token.pin import pin_from_file
+from hsm_app.token.station import TokenStation
+
+Say = Callable[[str], None]
+SO_PIN = "so-pin"
+KEYS = "keys.json"
+KEYS_SCHEMA = "hsm-vault/replica-keys/v1"
+
+
+def fresh_member(root: Path, fleet: Fleet, old: Replica, donors: Group, *, say: Say) -> Replica:
+    """Make a token for the successor of `old`, or find it made; return its entry. TokenError, ConfigError.
+
+    `donors` are the living members; the root comes from the first whose security officer's PIN is there.
+    """
+    files = ReplicaFiles(root=root, number=old.replica)
+    made = _read_keys(files.directory / KEYS)
+    if made is not None and made.incarnation == old.incarnation + 1:
+        say(f"the fresh token of replica {old.replica} is there already")
+        return made
+    retired = root / "retired" / f"replica-{old.replica}-incarnation-{old.incarnation}"
+    _move_away(files.directory, retired)
+    say(f"the directory of the old replica {old.replica} was moved to {retired}")
+    donor = _donor(root, donors)
+    member = _make_token(files, donor, fleet, old, say)
+    text = (retired / files.settings.name).read_bytes()
+    write_new(files.settings, text)
+    _write_keys(files.directory / KEYS, member)
+    return member
+
+
+def same_member(old: Replica) -> Replica:
+    """Return the entry of a replica that comes back with its token."""
+    return replace(old, incarnation=old.incarnation + 1)
+
+
+def begin_anew(root: Path, fleet: Fleet, group: int, member: Replica, epochs: Epochs, manifest: Manifest) -> None:
+    """Give a replica that comes back its manifest, what proves it, and the anchor of an empty store."""
+    files = ReplicaFiles(root=root, number=member.replica)
+    own = Epochs(files.manifest)
+    for epoch in (manifest.epoch - 2, manifest.epoch - 1, manifest.epoch):
+        if (past := epochs.past(epoch)) is not None:
+            own.record(past)
+    own.record_certificates(manifest.epoch - 1, epochs.certificate_files(manifest.epoch - 1))
+    anchor = first_anchor(
+        fleet=fleet.fleet,
+        group=group,
+        replica=member.replica,
+        incarnation=member.incarnation,
+        epoch=manifest.epoch,
+        manifest=manifest.digest,
+    )
+    with TokenStation(_location(files, fleet)) as station:
+        station.open(pin_from_file(files.pin).reveal())
+        if station.anchored_incarnation() != member.incarnation:
+            _retire_store(root, files, member)
+            station.begin_incarnation(anchor.to_bytes())
+    if not files.manifest.exists() or read_manifest(files.manifest).epoch < manifest.epoch:
+        replace_file(files.manifest, manifest.raw)
+
+
+def _make_token(files: ReplicaFiles, donor: ReplicaFiles, fleet: Fleet, old: Replica, say: Say) -> Replica:
+    prepare_softhsm(files)
+    so_pin, user_pin = secrets.token_urlsafe(PIN_BYTES), secrets.token_urlsafe(PIN_BYTES)
+    write_new(files.pin, user_pin.encode() + b"\n", 0o600)
+    write_new(files.directory / SO_PIN, so_pin.encode() + b"\n", 0o600)
+    donor_so = (donor.directory / SO_PIN).read_text().strip()
+    with TokenStation(_location(files, fleet)) as fresh, TokenStation(_location(donor, fleet)) as living:
+        fresh.initialise(so_pin, user_pin)
+        identity, link = fresh.make_replica_keys()
+        say("fresh token initialised, replica keys made inside it")
+        living.open(pin_from_file(donor.pin).reveal())
+        living.place_trusted(donor_so, fresh.make_transport_key(sealed=False))
+        fresh.install_root(living.wrap_root(), sealed=False)
+        fresh.finish_carry(so_pin)
+        living.finish_carry(donor_so)
+        say(
+            f"fleet root carried from the token of replica {donor.number}, TRUSTED by its security officer; "
+            "the keys of the carry destroyed"
+        )
+        keys = FleetKeys.from_bytes((files.root / "fleet-keys.bin").read_bytes())
+        fresh.check_fleet_keys(keys, _commitments(fleet))
+        fresh.inventory(sealed=False)
+        say("the fresh token opens the fleet keys; its inventory holds what it should and nothing else")
+    return Replica(replica=old.replica, incarnation=old.incarnation + 1, identity_public=identity, link_public=link)
+
+
+def _donor(root: Path, living: Group) -> ReplicaFiles:
+    for member in living.replicas:
+        files = ReplicaFiles(root=root, number=member.replica)
+        if (files.directory / SO_PIN).exists():
+            return files
+    raise TokenError(
+        f"no living replica's {SO_PIN} lies in its directory", "Without a security officer nobody can carry the root"
+    )
+
+
+def _location(files: ReplicaFiles, fleet: Fleet) -> TokenLocation:
+    """Return which token a replica's settings name."""
+    retired = sorted((files.root / "retired").glob(f"replica-{files.number}-incarnation-*/{files.settings.name}"))
+    path = files.settings if files.settings.exists() else retired[-1]
+    module = Path(tomllib.loads(path.read_text())["token"]["module"])
+    return TokenLocation(module=module, label=f"{fleet.fleet}-{files.number}", softhsm2_conf=files.softhsm2_conf)
+
+
+def _move_away(directory: Path, retired: Path) -> None:
+    try:
+        retired.parent.mkdir(mode=0o700, exist_ok=True)
+        if retired.exists():
+            shutil.rmtree(directory, ignore_errors=True)  # begun and not finished: nothing refers to it yet
+        else:
+            directory.rename(retired)
+            sync_directory(retired.parent)
+        sync_directory(directory.parent)
+    except OSError as error:
+        raise ConfigError(f"cannot move {directory} away: {error.strerror}", "Check the rights to it") from error
+
+
+def _retire_store(root: Path, files: ReplicaFiles, member: Replica) -> None:
+    """Move the store of the incarnation before away, file by file: none of them is of use without the others."""
+    retired = root / "retired" / f"replica-{member.replica}-store-{member.incarnation - 1}"
+    try:
+        for part in sorted(files.directory.glob(f"{files.store.name}*")):
+            retired.mkdir(mode=0o700, parents=True, exist_ok=True)
+            part.rename(retired / part.name)
+        sync_directory(files.directory)
+    except OSError as error:
+        raise ConfigError(f"cannot move {files.store} away: {error.strerror}", "Check the rights to it") from error
+
+
+def _commitments(fleet: Fleet) -> FleetCommitments:
+    return FleetCommitments(
+        kem_public=fleet.kem_public,
+        opaque_public=fleet.opaque_public,
+        seal_check=fleet.seal_check,
+        id_check=fleet.id_check,
+    )
+
+
+def _write_keys(path: Path, member: Replica) -> None:
+    document = {
+        "schema": KEYS_SCHEMA,
+        "replica": member.replica,
+        "incarnation": member.incarnation,
+        "identity_public": member.identity_public.hex(),
+        "link_public": member.link_public.hex(),
+    }
+    replace_file(path, json.dumps(document, indent=1).encode() + b"\n")
+
+
+def _read_keys(path: Path) -> Replica | None:
+    if not path.exists():
+        return None
+    of = load_document(path.read_bytes(), str(path), 4096).members(
+        "schema", "replica", "incarnation", "identity_public", "link_public"
+    )
+    of("schema").one_of({KEYS_SCHEMA: KEYS_SCHEMA})
+    return Replica(
+        replica=ReplicaId(of("replica").integer(1, 255)),
+        incarnation=of("incarnation").integer(1, 2**32 - 1),
+        identity_public=of("identity_public").hexadecimal(33),
+        link_public=of("link_public").hexadecimal(33),
+    )
