@@ -40,6 +40,8 @@ class SoftHsmFiles:
         for name in names - self._synced.get(directory, set()):
             _fsync(os.path.join(directory, name), os.O_RDONLY)
         _fsync(directory, os.O_RDONLY | os.O_DIRECTORY)
+        if directory not in self._synced:
+            _fsync(str(self._root), os.O_RDONLY | os.O_DIRECTORY)  # the token itself may be new
         self._synced[directory] = names
 
 

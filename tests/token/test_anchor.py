@@ -148,6 +148,21 @@ def test_a_configuration_without_a_token_directory_is_refused(tmp_path: Path) ->
         softhsm_files.SoftHsmFiles(tmp_path / "missing")
 
 
+def test_the_first_time_every_object_and_the_token_itself_is_synced(
+    replica: ReplicaToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(
+        softhsm_files.os, "fsync", lambda descriptor: synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+    )
+    assert replica.location.softhsm2_conf is not None
+    softhsm_files.SoftHsmFiles(replica.location.softhsm2_conf).sync()
+    objects = token_files(replica, "*.object")
+    assert len(objects) > 3
+    assert set(synced[:-2]) == set(objects)
+    assert synced[-2:] == [objects[0].parent, objects[0].parent.parent]
+
+
 def test_files_that_cannot_be_synced_are_a_token_error(tmp_path: Path) -> None:
     configuration = tmp_path / "softhsm2.conf"
     configuration.write_text(f"directories.tokendir = {tmp_path / 'gone'}\n")
