@@ -1,6 +1,7 @@
 """Inquiries over a link: the side that asks, and the side that answers. Votes go before: only a few are under way.
 
-An inquiry that the other side cannot answer fails alone; one that is no inquiry ends the connection. When a link ends,
+An inquiry that the other side cannot answer fails alone; one that is no inquiry ends the connection; a bug in a handler
+ends the process. When a link ends,
 what was asked over it fails at once. Inquiries are repeatable: nothing here is ever sent twice by itself.
 """
 
@@ -70,10 +71,11 @@ class Asking:
 
 
 class Answering:
-    """What this replica answers its peers: `handlers` by the names of inquiries."""
+    """What this replica answers its peers: `handlers` by the names of inquiries. `fail` gets the exception of a bug."""
 
-    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+    def __init__(self, handlers: Mapping[str, Handler], fail: Callable[[BaseException], None]) -> None:
         self._handlers = handlers
+        self._fail = fail
         self._tasks: set[asyncio.Task[None]] = set()
 
     def receive(self, content: bytes, send: Send) -> None:
@@ -97,6 +99,9 @@ class Answering:
         except VaultError as error:
             log.warning("the inquiry %s is not answered: %s", inquiry.name, error)
             answer = InquiryAnswer(inquiry.id, None, error.what)
+        except Exception as error:  # a bug: the process must not go on with a state nobody understands
+            self._fail(error)
+            return
         send(encode_answer(answer))
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import count
@@ -158,16 +158,17 @@ class Peers:
         worker: VoteWorker,
         ballots: BallotSource,
         inquiries: Mapping[str, Handler],
+        fail: Callable[[BaseException], None],
     ) -> None:
         """`addresses` are those of the other members. `ballots` learns from every vote that passes.
 
-        `inquiries` answer what the others ask besides votes, by name.
+        `inquiries` answer what the others ask besides votes, by name; `fail` gets the exception of a bug in one.
         """
         self._identity = identity
         self._own = identity.hello.replica
         self._worker = worker
         self._ballots = ballots
-        self._inquiries = Answering(inquiries)
+        self._inquiries = Answering(inquiries, fail)
         self.voters = {replica: PeerVoter(replica, address, identity) for replica, address in addresses.items()}
         self._server: asyncio.Server | None = None
         self._dialling: list[asyncio.Task[None]] = []

@@ -89,7 +89,14 @@ class ReplicaProgram:
         addresses = {other: settings.peers[other] for other in others}
         place = SweepPlace(manifest=self._manifest, fleet=self._fleet.fleet, group=self._group, own=own)
         answers = SweepAnswers(place, worker, self._tokens)
-        peers = Peers(self._identity(boot), addresses, worker=worker, ballots=ballots, inquiries=answers.handlers())
+        peers = Peers(
+            self._identity(boot),
+            addresses,
+            worker=worker,
+            ballots=ballots,
+            inquiries=answers.handlers(),
+            fail=self.fail,
+        )
         self._closers.append(peers.close)
         await peers.start(settings.listen.peers)
         register = Register(voters={own: OwnVoter(own, worker), **peers.voters}, ballots=ballots)

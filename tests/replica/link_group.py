@@ -94,6 +94,7 @@ class Member:
         self.token = LinkToken(public_name(replica))
         self.token_seconds = 0.0
         self.inquiries: dict[str, Handler] = {}
+        self.bugs: list[BaseException] = []
         self.incarnations = dict.fromkeys(range(1, len(ports) + 1), 1)
 
     async def start(self) -> None:
@@ -104,7 +105,14 @@ class Member:
             ReplicaId(number): Address(host="127.0.0.1", port=port) for number, port in enumerate(self.ports, 1)
         }
         own = addresses.pop(self.replica)
-        self.peers = Peers(self.identity(), addresses, worker=self.worker, ballots=ballots, inquiries=self.inquiries)
+        self.peers = Peers(
+            self.identity(),
+            addresses,
+            worker=self.worker,
+            ballots=ballots,
+            inquiries=self.inquiries,
+            fail=self.bugs.append,
+        )
         await self.peers.start(own)
         voters = {self.replica: OwnVoter(self.replica, self.worker), **self.peers.voters}
         self.register = Register(voters=voters, ballots=ballots)

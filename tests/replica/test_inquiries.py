@@ -52,6 +52,18 @@ async def test_an_inquiry_to_a_silent_replica_fails_in_time(monkeypatch: pytest.
             await one.peers.inquire(TWO, "never", b"")
 
 
+async def test_a_bug_in_a_handler_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(_body: bytes) -> bytes:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(inquiries, "PATIENCE", 0.2)
+    async with linked(2) as (one, two):
+        two.inquiries["broken"] = broken
+        with pytest.raises(QuorumError):
+            await one.peers.inquire(TWO, "broken", b"")
+        assert [str(bug) for bug in two.bugs] == ["a bug"]
+
+
 async def test_an_inquiry_ends_with_its_link() -> None:
     async with linked(2) as (one, two):
         two.inquiries["never"] = never
