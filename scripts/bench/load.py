@@ -37,9 +37,10 @@ class LoadError(Exception):
 
 @dataclass(slots=True)
 class Tally:
-    """What a run has seen: seconds of each operation, and how many messages had to be sent again."""
+    """What a run has seen: seconds of each operation, when answers came, and how many messages were sent again."""
 
     seconds: list[float] = field(default_factory=list)
+    answers: list[float] = field(default_factory=list)  # perf_counter seconds
     retries: int = 0
 
 
@@ -60,6 +61,7 @@ class Line:
                 reason: VaultError = error
             else:
                 if isinstance(answer, expected):
+                    self.tally.answers.append(time.perf_counter())
                     return answer
                 raise LoadError(f"answered with {type(answer).__name__}")
             self.tally.retries += 1
