@@ -24,7 +24,7 @@ FULL_DISK_SECONDS = 4  # of real fullness, and then of a limit: under load each 
 LAG = 0.15  # seconds each way on slow links
 BURST = 0.4  # seconds that a slow disk stands still, and then half as long goes on
 LOAD = ("--hourly", "1000000000,1000000")  # one machine plays all accounts of a tenant
-BUGS = re.compile(r"Traceback \(most recent call last\)| CRITICAL |never retrieved| ERROR asyncio|Fatal Python error")
+BUGS = re.compile(r"Traceback \(most recent call last\)| CRITICAL | ERROR |never retrieved|Fatal Python error")
 
 
 @dataclass
