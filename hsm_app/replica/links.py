@@ -14,16 +14,17 @@ from typing import TypeVar
 
 from hsm_app.errors import ProtocolError
 from hsm_app.fleet.manifest import Replica
-from hsm_app.model import ReplicaId
+from hsm_app.model import LinkKeys, ReplicaId
 from hsm_app.net.address import Address, dial
 from hsm_app.net.connection import FrameConnection
-from hsm_app.ports import TokenQueue
+from hsm_app.ports import Token, TokenQueue
 from hsm_app.wire.hello import Hello, check_hello, decode_hello, encode_hello, transcript
 from hsm_app.wire.link import LINK_FRAME_LIMIT, LinkSession, Role
 
 T = TypeVar("T")
 
 HANDSHAKE_SECONDS = 3.0  # two token operations at each end; a stopped process still accepts connections
+LINK_PURPOSE = b"hsm-vault/link/v1/fleet"  # of `Token.message_key`: no other begins like it
 EARLY_FRAMES = 8  # a confirmation, and the batches a dialler may send before the listener's task has looked at it
 
 
@@ -50,8 +51,17 @@ class LinkIdentity:
         return peer
 
     async def session(self, peer: Hello, bound: bytes, role: Role) -> LinkSession:
+        """Derive this connection's keys; `bound` is the transcript, 32 bytes.
+
+        VAULT-LINK-HOLDS-ROOT: `fleet-seal` goes into them, so the peer's token holds the fleet's root, which only a
+        security officer can have brought there. A manifest, which nobody has to sign yet, makes nobody a member alone.
+        """
         public = self.members[ReplicaId(peer.replica)].link_public
-        return LinkSession(await self.tokens.run(lambda token: token.link_keys(public, bound)), role)
+
+        def keys(token: Token) -> LinkKeys:
+            return token.link_keys(public, bound + token.message_key(LINK_PURPOSE, bound))
+
+        return LinkSession(await self.tokens.run(keys), role)
 
 
 class Link:

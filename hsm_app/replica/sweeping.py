@@ -9,7 +9,9 @@ Which members list may differ from page to page: each page has to come from a ma
 entered the epoch before, for it answers on links of the epoch only. So a member that dies costs nothing but its pages.
 
 How far the sweep has come is written to a file after each page, once its records are done. A crash repeats
-one page at the most; a file of another manifest, or none, means that nothing was swept. The pace is bounded: a page at
+one page at the most; a file of another manifest, or none, means that nothing was swept. The disk is not trusted, so the
+token signs each step of the progress (VAULT-SWEEP-PROGRESS-SIGNED): who writes "complete" there gets no certificate for
+it. An older file that was signed claims less, and nothing false. The pace is bounded: a page at
 a time, `UNDER_WAY` records at a time, a pause after each page.
 """
 
@@ -27,9 +29,9 @@ from hsm_app.epochs import replace_file
 from hsm_app.errors import ConfigError, ProtocolError, QuorumError, VaultError
 from hsm_app.fleet.manifest import Group, Manifest
 from hsm_app.fleet.manifest_json import MAX_SAFE
-from hsm_app.fleet.membership_certificate import SweepCertificate, check_signature, statement
+from hsm_app.fleet.membership_certificate import SIGNATURE_BYTES, SweepCertificate, check_signature, statement
 from hsm_app.fleet.strict_json import load_document
-from hsm_app.model import FleetId, RecordId, ReplicaId
+from hsm_app.model import FleetId, RecordId, ReplicaId, netstring
 from hsm_app.ports import TokenQueue
 from hsm_app.replica.keeper import VoteKeeper
 from hsm_app.replica.register import Change, Register
@@ -46,7 +48,7 @@ from hsm_app.replica.sweep_messages import (
 )
 from hsm_app.replica.votes import VoteWorker
 
-UNDER_WAY = 64  # records at the same time: one anchor serves them, and serving goes on beside it
+UNDER_WAY = 128  # records at the same time: one anchor serves them, and serving goes on beside it
 PAUSE = 0.02  # seconds after each page
 TRIES = 20  # of a page or write that met no majority
 TRY_PAUSE = 0.25  # seconds
@@ -77,6 +79,13 @@ class SweepPlace:
     fleet: FleetId
     group: Group
     own: ReplicaId
+
+    def progress_statement(self, progress: Progress) -> bytes:
+        """Return what the token signs of a sweep's progress."""
+        after = "" if progress.after is None else progress.after.hex()
+        numbers = (self.own, self.group.group, self.manifest.epoch, progress.swept, int(progress.is_complete))
+        texts = (SCHEMA, self.fleet, *map(str, map(int, numbers)), self.manifest.digest.hex(), after)
+        return netstring(*texts).encode()
 
     def statement(self) -> bytes:
         return statement(
@@ -124,9 +133,18 @@ class Sweep:
     """The sweep of one epoch by this replica. `run` may be called again after an error: it goes on where it was."""
 
     def __init__(
-        self, place: SweepPlace, answers: SweepAnswers, peers: Inquirer, register: Register, path: Path
+        self,
+        place: SweepPlace,
+        answers: SweepAnswers,
+        *,
+        peers: Inquirer,
+        register: Register,
+        tokens: TokenQueue,
+        path: Path,
     ) -> None:
+        """`path` is where the progress is kept."""
         self._place = place
+        self._tokens = tokens
         self._own_answers = answers.handlers()
         self._peers = peers
         self._register = register
@@ -140,7 +158,7 @@ class Sweep:
             await self._fence()
         while not progress.is_complete:
             progress = await self._sweep_page(progress)
-            self._keep(progress)
+            await self._keep(progress)
             await asyncio.sleep(PAUSE)
 
     async def certificate(self) -> SweepCertificate:
@@ -165,7 +183,7 @@ class Sweep:
 
     def _read(self) -> Progress:
         if self.progress is None:
-            self.progress = read_progress(self._path, self._place.manifest.digest)
+            self.progress = read_progress(self._path, self._place)
         return self.progress
 
     async def _sweep_page(self, before: Progress) -> Progress:
@@ -212,36 +230,47 @@ class Sweep:
         except VaultError:
             return None  # its link says why in the log
 
-    def _keep(self, progress: Progress) -> None:
+    async def _keep(self, progress: Progress) -> None:
         """Make the progress durable. What it says was swept already is."""
+        signed = self._place.progress_statement(progress)
+        signature = await self._tokens.run(lambda token: token.sign(signed))
         document = {
             "schema": SCHEMA,
             "manifest_sha256": self._place.manifest.digest.hex(),
             "after": None if progress.after is None else progress.after.hex(),
             "swept": progress.swept,
             "is_complete": int(progress.is_complete),
+            "signature": signature.hex(),
         }
         replace_file(self._path, json.dumps(document, indent=1).encode() + b"\n")
         self.progress = progress
 
 
-def read_progress(path: Path, manifest: bytes) -> Progress:
-    """Read how far the sweep under `manifest` (SHA-256) has come. ConfigError for a file that is damaged."""
+def read_progress(path: Path, place: SweepPlace) -> Progress:
+    """Read how far this replica has swept. ConfigError for a file that is damaged, or that its token did not sign."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
         return Progress()
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", "Remove it: the sweep then begins anew") from error
-    of = load_document(raw, str(path), 4096).members("schema", "manifest_sha256", "after", "swept", "is_complete")
+    of = load_document(raw, str(path), 4096).members(
+        "schema", "manifest_sha256", "after", "swept", "is_complete", "signature"
+    )
     of("schema").one_of({SCHEMA: SCHEMA})
-    if of("manifest_sha256").hexadecimal(32) != manifest:
+    if of("manifest_sha256").hexadecimal(32) != place.manifest.digest:
         return Progress()
-    return Progress(
+    progress = Progress(
         after=of("after").optional(lambda node: RecordId(node.hexadecimal(32))),
         swept=of("swept").integer(0, MAX_SAFE),
         is_complete=of("is_complete").integer(0, 1) == 1,
     )
+    signature = of("signature").hexadecimal(SIGNATURE_BYTES)
+    try:
+        check_signature(place.group, place.own, place.progress_statement(progress), signature)
+    except ConfigError as error:
+        raise ConfigError(f"{path} was not written by this replica", "Remove it: the sweep then begins anew") from error
+    return progress
 
 
 async def _patiently(attempt: Callable[[], Awaitable[T]]) -> T:

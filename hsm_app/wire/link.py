@@ -5,7 +5,7 @@ in that direction. So a frame that is replayed, left out, moved, sent back, or t
 or epoch does not open. The first frame of each direction is a fixed confirmation: it shows that the peer's token holds
 its link key, before anything is believed or asked. Any failure ends the session for good.
 
-    session = LinkSession(token.link_keys(peer_link_public, transcript(dialler_hello, listener_hello)), Role.DIALLER)
+    session = LinkSession(keys, Role.DIALLER)  # of the transcript of both hellos, from the token
     send(session.confirmation()); session.confirm(first_frame); send(session.seal(...)); session.open(frame)
 """
 

@@ -32,11 +32,18 @@ T = TypeVar("T")
 
 
 class LinkToken:
-    """Both ends compute the same keys from both public names, a shared secret and the transcript."""
+    """Both ends compute the same keys from both public names, a shared secret and the transcript.
 
-    def __init__(self, public: bytes, secret: bytes = b"shared") -> None:
+    `fleet` stands for the fleet's keys.
+    """
+
+    def __init__(self, public: bytes, secret: bytes = b"shared", fleet: bytes = b"fleet") -> None:
         self._public = public
         self._secret = secret
+        self._fleet = fleet
+
+    def message_key(self, purpose: bytes, nonce: bytes) -> bytes:
+        return hashlib.sha256(self._fleet + purpose + nonce).digest()
 
     def random(self, length: int) -> bytes:
         return os.urandom(length)

@@ -222,6 +222,10 @@ def other_token(member: Member) -> None:
     member.token = LinkToken(public_name(2), b"another secret")
 
 
+def other_root(member: Member) -> None:
+    member.token = LinkToken(public_name(2), fleet=b"no root")
+
+
 def somebody_else(member: Member) -> None:
     member.hello = replace(member.hello, replica=3)
 
@@ -232,6 +236,7 @@ IMPOSTORS: dict[str, tuple[Callable[[Member], None], str]] = {
     "of another fleet": (other_fleet, "has another fleet"),
     "of another incarnation": (other_incarnation, "is incarnation 2, the manifest says 1"),
     "with another token": (other_token, "not the next one of this connection's peer"),
+    "whose token does not hold the fleet's root": (other_root, "not the next one of this connection's peer"),
     "at another's address": (somebody_else, "answers at replica 2's address"),
 }
 
@@ -240,6 +245,7 @@ IMPOSTORS: dict[str, tuple[Callable[[Member], None], str]] = {
 async def test_no_link_comes_up_with_a_replica(
     change: Callable[[Member], None], says: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """VAULT-LINK-HOLDS-ROOT among them: whatever the manifest says of its keys."""
     caplog.set_level(logging.INFO)
     ports = free_ports(3)
     honest, impostor = Member(1, ports), Member(2, ports)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,7 +67,14 @@ def prepared(members: list[Member], path: Path) -> Sweep:
     first = members[0]
     place = SweepPlace(manifest=manifest, fleet=FLEET, group=group, own=first.replica)
     own = SweepAnswers(place, first.worker, SigningToken(1))  # type: ignore[arg-type]
-    return Sweep(place, own, first.peers, first.register, path)
+    signing = SigningToken(1)
+    return Sweep(place, own, peers=first.peers, register=first.register, tokens=signing, path=path)  # type: ignore[arg-type]
+
+
+def place_of(replicas: int, own: int = 1) -> SweepPlace:
+    manifest = epoch_four(replicas)
+    group = manifest.fleets[0].groups[0]
+    return SweepPlace(manifest=manifest, fleet=FLEET, group=group, own=ReplicaId(own))
 
 
 def record(number: int) -> RecordId:
@@ -153,9 +161,8 @@ async def test_a_sweep_goes_on_where_it_was_and_one_of_another_manifest_begins_a
         running = asyncio.ensure_future(sweep.run())
         await until(lambda: any(pages))
         running.cancel()
-        digest = epoch_four(3).digest
-        await until(lambda: read_progress(path, digest).swept == PAGE_ROWS)
-        assert read_progress(path, bytes(32)) == Progress()
+        await until(lambda: read_progress(path, place_of(3)).swept == PAGE_ROWS)
+        assert read_progress(path, place_of(4)) == Progress()
         members[1].inquiries[PAGE] = members[2].inquiries[PAGE] = asked
         again = prepared(members, path)
         await again.run()
@@ -205,4 +212,23 @@ def test_damaged_progress_is_no_progress(tmp_path: Path) -> None:
     path = tmp_path / "sweep-4.json"
     path.write_text("{}")
     with pytest.raises(ConfigError):
-        read_progress(path, bytes(32))
+        read_progress(path, place_of(3))
+
+
+async def test_a_disk_cannot_claim_that_the_sweep_is_complete(tmp_path: Path) -> None:
+    """VAULT-SWEEP-PROGRESS-SIGNED: not by an edit, and not with the file of another replica."""
+    path = tmp_path / "sweep-4.json"
+    async with linked(3) as members:
+        for number in range(10):
+            await hold(members[0], number, OLD, b"v")
+        await prepared(members, path).run()
+        genuine = json.loads(path.read_text())
+        for forged in ({"swept": 11}, {"after": record(2).hex()}, {"is_complete": 0}, {"signature": "00" * 64}):
+            path.write_text(json.dumps({**genuine, **forged}))
+            again = prepared(members, path)
+            with pytest.raises(ConfigError, match="not written by this replica"):
+                await again.certificate()
+        path.write_text(json.dumps(genuine))
+        with pytest.raises(ConfigError, match="not written by this replica"):
+            read_progress(path, place_of(3, own=2))
+        await prepared(members, path).certificate()

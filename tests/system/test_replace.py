@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from hsm_app.epochs import Epochs, read_manifest
 from tests.live_fleet import VAULT, LiveFleet, run, well
 
 WRONG = "a wrong guess"
@@ -210,6 +211,7 @@ def test_one_at_a_time(five: LiveFleet) -> None:
     """VAULT-MEMBERSHIP-ONE-AT-A-TIME: another one waits, and a minority does nothing."""
     five.start("replica-1", "replica-2", "replica-4")
     assert killed_after(five, 3, "entered epoch 2")
+    a_manifest_found_at_start_is_judged_like_any(five)
     other = replace(five, 5)
     assert other.returncode == 3
     assert "another replica is under way" in other.stderr
@@ -217,3 +219,24 @@ def test_one_at_a_time(five: LiveFleet) -> None:
     few = replace(five, 3)
     assert few.returncode == 7
     assert "it takes 3" in few.stderr
+
+
+def a_manifest_found_at_start_is_judged_like_any(fleet: LiveFleet) -> None:
+    """What a crash leaves between the files of an entry and its anchor is entered; the file alone is not."""
+    own = fleet.root / "replica-5" / "manifest.json"
+    first, second = own.read_bytes(), read_manifest(fleet.root / "epochs" / "manifest-2.json")
+    own.write_bytes(second.raw)
+    fleet.launch("replica-5")
+    status, said = fleet.ended("replica-5")
+    assert status == 8
+    assert "nothing proves" in said
+    own.write_bytes(first)
+    Epochs(own).enter(second, [])
+    fleet.start("replica-5")
+    assert "link to replica 1 is up" in fleet.log("replica-5").read_text()
+    own.write_bytes(first)
+    fleet.kill(5)
+    fleet.launch("replica-5")
+    status, said = fleet.ended("replica-5")
+    assert status == 8
+    assert "the manifest was rolled back" in said
