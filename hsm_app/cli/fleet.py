@@ -151,7 +151,10 @@ def _describe(manifest: Manifest) -> list[str]:
         ]
         for group in each.groups:
             lines.append(f"  group {group.group}   {len(group.replicas)} replicas, majority {group.majority}")
-            lines += [f"    replica {member.replica}  {member.identity_public.hex()}" for member in group.replicas]
+            lines += [
+                f"    replica {member.replica}  {member.identity_public.hex()}, incarnation {member.incarnation}"
+                for member in group.replicas
+            ]
     return lines
 
 

@@ -48,3 +48,18 @@ def test_a_shortcut_loses_a_charge(shortcut: Procedure) -> None:
     assert losses(shortcut, 5) > 0
     # Of two members both list, so that nothing is skipped which only one of them knows.
     assert (losses(shortcut, 3) > 0) == (shortcut is not sweeping_only_what_differs)
+
+
+def test_why_a_record_that_a_majority_holds_alike_is_swept_all_the_same() -> None:
+    """The case that `consensus.sweep` tells: A, B and C are 1, 2 and 3, D is 4, X is 5 and its successor 105."""
+    choices = Choices(
+        charged=frozenset({1, 2, 3}),
+        promised=frozenset({3, 4, 5}),
+        accepted=frozenset({4}),
+        fenced=frozenset({1, 2, 3}),
+        swept=frozenset({1, 2, 3}),
+        last=frozenset({1, 2, 105}),
+        read=frozenset({3, 4, 105}),
+    )
+    assert sweeping_only_what_differs(Size(5), choices)
+    assert not the_procedure(Size(5), choices)
