@@ -2,7 +2,7 @@
 SHELL := bash
 BIN := .venv/bin
 PYTHON_FILES := hsm_app scripts softhsm tests
-.PHONY: setup demo test check lint bench chaos model fmt clean softhsm peers lock
+.PHONY: setup demo test check lint bench chaos model simulate mutants fmt clean softhsm peers lock
 
 setup:  ## softhsm2, .venv, locked dependencies; seconds when nothing changed
 	@scripts/setup
@@ -37,6 +37,12 @@ chaos: setup  ## real processes under faults and load: SECONDS=600, SEED=n to re
 model: setup  ## the register's model, exhaustively, and bugs that it has to find; about five minutes
 	@command -v spin >/dev/null && command -v gcc >/dev/null || scripts/need spin gcc libc6-dev
 	@$(BIN)/python scripts/model
+
+simulate: setup  ## the real code over a simulated world: SEEDS=10000, SEED=n to repeat one and read its transcript
+	@scripts/simulate --seeds $(or $(SEEDS),10000) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+mutants: setup  ## deliberate bugs, and how soon the simulator finds each
+	@scripts/mutants $(ARGS)
 
 fmt: setup
 	@$(BIN)/ruff format $(PYTHON_FILES)
