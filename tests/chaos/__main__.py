@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -19,6 +20,13 @@ from pathlib import Path
 from tests.chaos.disks import may_mount
 from tests.chaos.report import line, text
 from tests.chaos.run import Run
+
+
+async def until_told(run: Run, seconds: float) -> None:
+    """Run, and end early by way of the clean-up when told so by SIGTERM (asyncio does the same for SIGINT)."""
+    going = asyncio.ensure_future(run.go(seconds))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, going.cancel)
+    await going
 
 
 def main() -> int:
@@ -36,7 +44,11 @@ def main() -> int:
     began = time.monotonic()
     run = Run(directory / "fleet", seed, owners=arguments.owners, sieges=arguments.sieges,
               say=lambda what: print(f"{time.monotonic() - began:7.1f}  {what}", flush=True))  # fmt: skip
-    asyncio.run(run.go(arguments.seconds))
+    try:
+        asyncio.run(until_told(run, arguments.seconds))
+    except asyncio.CancelledError:
+        print(f"told to end before its time; what it left is in {directory}")
+        return 1
     print(f"\n{text(run.story, run.tally)}")
     if run.story.findings:
         print(f"kept for a look: {directory}")
