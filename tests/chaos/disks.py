@@ -17,7 +17,7 @@ import subprocess
 from pathlib import Path
 
 MEGABYTES = 32
-LIMIT = 64 << 10  # bytes: a write-ahead log passes it within a few votes, a program's own log does not
+LIMIT = 256 << 10  # bytes: a write-ahead log passes it within seconds, the program's own log has to stay below
 
 
 def may_mount() -> bool:
