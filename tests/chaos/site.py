@@ -109,7 +109,7 @@ class Site(LiveFleet):
         name = f"replica-{fault.victim}"
         process = self.processes[name]
         code = await asyncio.to_thread(_ended, process, FULL_DISK_SECONDS)
-        # A program that cannot write its last words ends with another code: the limit is for its store, not for its log.
+        # Who cannot write its last words ends with another code: the limit is for the store, not for the log.
         if code is None and self.log(name).stat().st_size < LIMIT // 2:
             limit(process.pid)
             code = await asyncio.to_thread(_ended, process, FULL_DISK_SECONDS)
