@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from hsm_app.errors import VaultError
-from hsm_app.replica.sweeping import Progress, Sweep, SweepPlace
+from hsm_app.replica.sweep_progress import Progress, SweepPlace
+from hsm_app.replica.sweeping import Sweep
 from hsm_app.wire.operator_bodies import FAULT_LIMIT, EpochReport
 
 

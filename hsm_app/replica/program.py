@@ -35,7 +35,9 @@ from hsm_app.replica.register import Register
 from hsm_app.replica.server import Door
 from hsm_app.replica.service import Service
 from hsm_app.replica.settings import ReplicaSettings
-from hsm_app.replica.sweeping import Sweep, SweepAnswers, SweepPlace
+from hsm_app.replica.sweep_answers import SweepAnswers
+from hsm_app.replica.sweep_progress import SweepPlace
+from hsm_app.replica.sweeping import Sweep
 from hsm_app.replica.votes import OwnVoter, VoteWorker
 from hsm_app.store.sqlite import SqliteStore, StoreOwner
 from hsm_app.wire.hello import Hello

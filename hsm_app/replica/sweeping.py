@@ -8,51 +8,33 @@ majority signs.
 Which members list may differ from page to page: each page has to come from a majority, and every member that lists has
 entered the epoch before, for it answers on links of the epoch only. So a member that dies costs nothing but its pages.
 
-How far the sweep has come is written to a file after each page, once its records are done. A crash repeats
-one page at the most; a file of another manifest, or none, means that nothing was swept. The disk is not trusted, so the
-token signs each step of the progress (VAULT-SWEEP-PROGRESS-SIGNED): who writes "complete" there gets no certificate for
-it. An older file that was signed claims less, and nothing false. The pace is bounded: a page at
-a time, `UNDER_WAY` records at a time, a pause after each page.
+How far the sweep has come is written to a file after each page, once its records are done, and signed by the token
+(`sweep_progress`). A crash repeats one page at the most; a file of another manifest, or none, means that nothing was
+swept. The pace is bounded: a page at a time, `UNDER_WAY` records of it at once, a pause after each page.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from hsm_app.consensus.sweep import Page, merge_pages
 from hsm_app.epochs import replace_file
-from hsm_app.errors import ConfigError, ProtocolError, QuorumError, VaultError
-from hsm_app.fleet.manifest import Group, Manifest
-from hsm_app.fleet.manifest_json import MAX_SAFE
-from hsm_app.fleet.membership_certificate import SIGNATURE_BYTES, SweepCertificate, check_signature, statement
-from hsm_app.fleet.strict_json import load_document
-from hsm_app.model import FleetId, RecordId, ReplicaId, netstring
+from hsm_app.errors import QuorumError, VaultError
+from hsm_app.fleet.membership_certificate import SweepCertificate, check_signature
+from hsm_app.model import RecordId, ReplicaId
 from hsm_app.ports import TokenQueue
-from hsm_app.replica.keeper import VoteKeeper
 from hsm_app.replica.register import Change, Register
-from hsm_app.replica.sweep_messages import (
-    FENCE,
-    PAGE,
-    PAGE_ROWS,
-    SIGN,
-    check_epoch,
-    decode_after,
-    decode_page,
-    encode_epoch,
-    encode_page,
-)
-from hsm_app.replica.votes import VoteWorker
+from hsm_app.replica.sweep_answers import SweepAnswers
+from hsm_app.replica.sweep_messages import FENCE, PAGE, SIGN, check_epoch, decode_page, encode_epoch
+from hsm_app.replica.sweep_progress import Progress, SweepPlace, progress_file, read_progress
 
 UNDER_WAY = 128  # records at the same time: one anchor serves them, and serving goes on beside it
 PAUSE = 0.02  # seconds after each page
 TRIES = 20  # of a page or write that met no majority
 TRY_PAUSE = 0.25  # seconds
-SCHEMA = "hsm-vault/sweep-progress/v1"
 T = TypeVar("T")
 
 
@@ -60,73 +42,6 @@ class Inquirer(Protocol):
     """Asks another member over a link of the epoch. VaultError when no answer comes."""
 
     async def inquire(self, replica: ReplicaId, name: str, body: bytes) -> bytes: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """`after`: the last id swept; `swept`: how many records."""
-
-    after: RecordId | None = None
-    swept: int = 0
-    is_complete: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepPlace:
-    """Whose epoch is swept: the manifest, the fleet and group in it, and this replica."""
-
-    manifest: Manifest
-    fleet: FleetId
-    group: Group
-    own: ReplicaId
-
-    def progress_statement(self, progress: Progress) -> bytes:
-        """Return what the token signs of a sweep's progress."""
-        after = "" if progress.after is None else progress.after.hex()
-        numbers = (self.own, self.group.group, self.manifest.epoch, progress.swept, int(progress.is_complete))
-        texts = (SCHEMA, self.fleet, *map(str, map(int, numbers)), self.manifest.digest.hex(), after)
-        return netstring(*texts).encode()
-
-    def statement(self) -> bytes:
-        return statement(
-            fleet=self.fleet, group=self.group.group, epoch=self.manifest.epoch, manifest=self.manifest.digest
-        )
-
-
-class SweepAnswers:
-    """What this replica answers to the one that sweeps: see `sweep_messages`."""
-
-    def __init__(self, place: SweepPlace, worker: VoteWorker, tokens: TokenQueue) -> None:
-        self._place = place
-        self._worker = worker
-        self._tokens = tokens
-
-    def handlers(self) -> dict[str, Callable[[bytes], Awaitable[bytes]]]:
-        """Return the answer to each inquiry by its name."""
-        return {FENCE: self.fence, PAGE: self.page, SIGN: self.sign}
-
-    async def fence(self, body: bytes) -> bytes:
-        """Report the epoch that this replica has entered: the keeper anchored it before any link came up."""
-        if body:
-            raise ProtocolError("a fence report is asked for without a word")
-        return encode_epoch(await self._worker.run(lambda keeper: keeper.epoch))
-
-    async def page(self, body: bytes) -> bytes:
-        after = decode_after(body)
-        return encode_page(await self._worker.run(lambda keeper: list_page(keeper, after)))
-
-    async def sign(self, body: bytes) -> bytes:
-        """Sign that the sweep of the epoch is complete: `membership_certificate` says what the signature says."""
-        check_epoch(body, self._place.manifest.epoch)
-        check_epoch(await self.fence(b""), self._place.manifest.epoch)
-        signed = self._place.statement()
-        return await self._tokens.run(lambda token: token.sign(signed))
-
-
-def list_page(keeper: VoteKeeper, after: RecordId | None) -> Page:
-    """List the rows behind `after`, as anchored."""
-    records = keeper.records(after, PAGE_ROWS)
-    return Page(records=records, is_last=len(records) < PAGE_ROWS)
 
 
 class Sweep:
@@ -234,43 +149,8 @@ class Sweep:
         """Make the progress durable. What it says was swept already is."""
         signed = self._place.progress_statement(progress)
         signature = await self._tokens.run(lambda token: token.sign(signed))
-        document = {
-            "schema": SCHEMA,
-            "manifest_sha256": self._place.manifest.digest.hex(),
-            "after": None if progress.after is None else progress.after.hex(),
-            "swept": progress.swept,
-            "is_complete": int(progress.is_complete),
-            "signature": signature.hex(),
-        }
-        replace_file(self._path, json.dumps(document, indent=1).encode() + b"\n")
+        replace_file(self._path, progress_file(self._place, progress, signature))
         self.progress = progress
-
-
-def read_progress(path: Path, place: SweepPlace) -> Progress:
-    """Read how far this replica has swept. ConfigError for a file that is damaged, or that its token did not sign."""
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        return Progress()
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}", "Remove it: the sweep then begins anew") from error
-    of = load_document(raw, str(path), 4096).members(
-        "schema", "manifest_sha256", "after", "swept", "is_complete", "signature"
-    )
-    of("schema").one_of({SCHEMA: SCHEMA})
-    if of("manifest_sha256").hexadecimal(32) != place.manifest.digest:
-        return Progress()
-    progress = Progress(
-        after=of("after").optional(lambda node: RecordId(node.hexadecimal(32))),
-        swept=of("swept").integer(0, MAX_SAFE),
-        is_complete=of("is_complete").integer(0, 1) == 1,
-    )
-    signature = of("signature").hexadecimal(SIGNATURE_BYTES)
-    try:
-        check_signature(place.group, place.own, place.progress_statement(progress), signature)
-    except ConfigError as error:
-        raise ConfigError(f"{path} was not written by this replica", "Remove it: the sweep then begins anew") from error
-    return progress
 
 
 async def _patiently(attempt: Callable[[], Awaitable[T]]) -> T:

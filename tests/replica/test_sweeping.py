@@ -21,10 +21,12 @@ from hsm_app.fleet.manifest_encoding import encode_manifest
 from hsm_app.fleet.manifest_json import parse_manifest
 from hsm_app.fleet.membership_certificate import parse_certificate
 from hsm_app.model import FleetId, RecordId, ReplicaId
-from hsm_app.replica import sweep_messages, sweeping
+from hsm_app.replica import sweep_answers, sweep_messages, sweeping
 from hsm_app.replica.keeper import Question
+from hsm_app.replica.sweep_answers import SweepAnswers
 from hsm_app.replica.sweep_messages import PAGE, SIGN, decode_page, encode_epoch, encode_page
-from hsm_app.replica.sweeping import Progress, Sweep, SweepAnswers, SweepPlace, read_progress
+from hsm_app.replica.sweep_progress import Progress, SweepPlace, read_progress
+from hsm_app.replica.sweeping import Sweep
 from tests.fleet.example import NOW, example_fleet, private_key
 from tests.replica.link_group import Member, linked, until
 
@@ -98,7 +100,7 @@ async def held(member: Member, number: int) -> Slot | None:
 
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (sweeping, sweep_messages):
+    for module in (sweep_answers, sweep_messages):
         monkeypatch.setattr(module, "PAGE_ROWS", PAGE_ROWS)
     monkeypatch.setattr(sweeping, "PAUSE", 0.0)
     monkeypatch.setattr(sweeping, "TRY_PAUSE", 0.01)
