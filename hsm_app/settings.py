@@ -10,7 +10,7 @@ paths that a field marked `ExistingFile` or `ExistingDirectory` does not find.
 | `Seconds`, or `Annotated[int, Between(a, b)]` | a whole number in that range; durations are whole seconds |
 | `Path` | a text; `~` is the home directory, and a relative path starts at the file's own directory |
 | `Annotated[T, Parsed(function)]` | a text that `function` turns into T or refuses with ConfigError (an address) |
-| another dataclass | a table |
+| another dataclass | a table; its `__post_init__` may refuse keys that do not go together |
 | `tuple[T, ...]` | an array |
 | `dict[str, T]`, `dict[int, T]` | a table with free keys |
 | `T | None` | T; None is the default of a key that is left out |
@@ -115,7 +115,10 @@ class _Reader:
                 values[name] = self.value(table[name], types[name], _join(key, name))
             elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
                 self._refuse(_join(key, name), "is missing", f"Add {name} = ... {_place(key)}")
-        return schema(**values)
+        try:
+            return schema(**values)
+        except ConfigError as error:  # a rule over several of its keys, checked by the dataclass itself
+            raise ConfigError(f"{self._file}: {error.what}", error.todo) from error
 
     def _unknown(self, key: str, name: str, known: list[str]) -> NoReturn:
         near = difflib.get_close_matches(name, known, 1)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from tests.live_fleet import LiveFleet
+from tests.live_fleet import LiveFleet, free_ports
+from tests.postgres_server import PostgresServer, running
 
 settings.register_profile("vault", deadline=None)  # an example may be slow on a busy machine; speed is no test's matter
 settings.load_profile("vault")
@@ -27,3 +28,10 @@ def fleet(shared_fleet: LiveFleet) -> LiveFleet:
     """The suite's fleet, all five replicas and the relay running. A test may kill what it likes; use fresh accounts."""
     shared_fleet.start()
     return shared_fleet
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server that stays up; each store takes a schema of its own. Tests that hurt a server make one."""
+    with running(free_ports(1)[0]) as server:
+        yield server

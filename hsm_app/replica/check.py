@@ -12,6 +12,8 @@ from hsm_app.replica.membership import membership
 from hsm_app.replica.settings import ReplicaSettings
 from hsm_app.replica.unlock import check_pin_source, read_fleet_keys
 from hsm_app.settings import read_settings
+from hsm_app.store.opening import check_installed
+from hsm_app.store.postgres_place import PostgresPlace
 
 
 def check_replica(path: Path) -> tuple[str, ...]:
@@ -27,12 +29,21 @@ def check_replica(path: Path) -> tuple[str, ...]:
             f"{settings.fleet_keys} holds the keys of another fleet", f"Copy the fleet keys of {fleet.fleet} there"
         )
     check_pin_source(settings.token)
-    if not settings.store.parent.is_dir():
-        raise ConfigError(f"the directory of store, {settings.store.parent}, does not exist", "Create it")
+    _check_place(settings.votes_in())
     return (
         f"replica   {settings.replica} of fleet {fleet.fleet}, {fleet.state.value}, manifest epoch {manifest.epoch}",
         f"token     {settings.token.label} of {settings.token.module}",
-        f"store     {settings.store}",
+        f"store     {settings.votes_in()}",
         f"clients   {settings.listen.clients}",
         f"peers     {settings.listen.peers}, and {', '.join(map(str, settings.peers.values()))}",
     )
+
+
+def _check_place(place: Path | PostgresPlace) -> None:
+    """Check what the store needs here; no server is asked."""
+    if isinstance(place, PostgresPlace):
+        check_installed()
+        if place.password_file is not None and not place.password_file.is_file():
+            raise ConfigError(f"postgres.password_file names no file: {place.password_file}", "Create that file")
+    elif not place.parent.is_dir():
+        raise ConfigError(f"the directory of store, {place.parent}, does not exist", "Create it")

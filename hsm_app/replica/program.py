@@ -39,7 +39,8 @@ from hsm_app.replica.sweep_answers import SweepAnswers
 from hsm_app.replica.sweep_progress import SweepPlace
 from hsm_app.replica.sweeping import Sweep
 from hsm_app.replica.votes import OwnVoter, VoteWorker
-from hsm_app.store.sqlite import SqliteStore, StoreOwner
+from hsm_app.store.opening import open_store
+from hsm_app.store.owner import StoreOwner
 from hsm_app.wire.hello import Hello
 
 log = logging.getLogger(__name__)
@@ -140,7 +141,7 @@ class ReplicaProgram:
     def _open_keeper(self) -> VoteKeeper:
         """Open the store and check it against the anchor. Runs on the vote thread, where both are used from then on."""
         fleet, own = self._fleet.fleet, self._member
-        store = SqliteStore(self._settings.store, StoreOwner(fleet=fleet, replica=own.replica))
+        store = open_store(self._settings.votes_in(), StoreOwner(fleet=fleet, replica=own.replica))
         identity = KeeperIdentity(
             fleet=fleet,
             group=self._group.group,

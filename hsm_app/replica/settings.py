@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from hsm_app.errors import ConfigError
 from hsm_app.net.address import Address, parse_address
 from hsm_app.settings import Between, ExistingFile, Parsed, Seconds
+from hsm_app.store.postgres_place import PostgresPlace
 
 ReplicaNumber = Annotated[int, Between(1, 255)]
 TcpOrUnix = Annotated[Address, Parsed(parse_address)]
@@ -34,15 +36,32 @@ class ListenSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaSettings:
-    """`peers` gives the address of every other replica of the group by its number in the manifest."""
+    """`peers` gives the address of every other replica of the group by its number in the manifest.
+
+    The votes are kept in exactly one place: `store`, the path of a SQLite file, or `postgres`.
+    """
 
     fleet: str
     replica: ReplicaNumber
     manifest: ExistingFile
     fleet_keys: ExistingFile
-    store: Path
     token: TokenSettings
     listen: ListenSettings
     peers: dict[int, TcpOrUnix]
+    store: Path | None = None
+    postgres: PostgresPlace | None = None
     in_flight: Annotated[int, Between(1, 65_536)] = 512
     ticket_seconds: Seconds = 300
+
+    def __post_init__(self) -> None:
+        self.votes_in()
+
+    def votes_in(self) -> Path | PostgresPlace:
+        """Return the one place of the votes. ConfigError when there are two, or none."""
+        match self.store, self.postgres:
+            case Path() as path, None:
+                return path
+            case None, PostgresPlace() as place:
+                return place
+        found = "neither store nor [postgres] is" if self.store is None else "both store and [postgres] are"
+        raise ConfigError(f"{found} set", 'Keep one of them: store = "a path" for SQLite, or a table [postgres]')

@@ -16,15 +16,15 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from hsm_app.consensus.acceptor import Slot
 from hsm_app.consensus.ballot import Ballot
 from hsm_app.errors import ProtocolError, StoreError
 from hsm_app.merkle.rows import BucketHashes, RowDigests
-from hsm_app.model import FleetId, RecordId, ReplicaId
+from hsm_app.model import RecordId
 from hsm_app.ports import Batch
+from hsm_app.store.owner import StoreOwner
 from hsm_app.store.sqlite_rows import SCHEMA, take_back, write_batch
 
 APPLICATION_ID = 0x48534D56  # "HSMV"
@@ -49,14 +49,6 @@ _CAUSES = {
     sqlite3.SQLITE_NOTADB: ("it is no database", _CHECK_PATH),
 }
 _OTHER_CAUSE = ("the database failed", "Check the disk; if it goes on, replace this replica's store")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreOwner:
-    """Whose rows a file holds."""
-
-    fleet: FleetId
-    replica: ReplicaId
 
 
 class SqliteStore:

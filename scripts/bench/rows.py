@@ -28,7 +28,7 @@ from hsm_app.fleet.manifest import Manifest
 from hsm_app.merkle.anchor import NO_ROOT_OF_TRUST
 from hsm_app.merkle.rows import BUCKETS
 from hsm_app.model import FleetId, RecordId, ReplicaId
-from hsm_app.ports import Anchor
+from hsm_app.ports import Anchor, Store
 from hsm_app.replica.anchors import KeeperIdentity, choose_anchor
 from hsm_app.replica.checked_rows import CheckedRows
 from hsm_app.replica.keeper import Question, VoteKeeper
@@ -36,7 +36,8 @@ from hsm_app.replica.membership import membership
 from hsm_app.replica.settings import ReplicaSettings
 from hsm_app.replica.unlock import anchor_of, unlock
 from hsm_app.settings import read_settings
-from hsm_app.store.sqlite import SqliteStore, StoreOwner
+from hsm_app.store import opening
+from hsm_app.store.owner import StoreOwner
 
 SAMPLES = 64
 
@@ -56,8 +57,9 @@ def open_keeper(settings: ReplicaSettings, manifest: Manifest, anchor: Anchor) -
     return VoteKeeper.open(open_store(settings), anchor, identity)
 
 
-def open_store(settings: ReplicaSettings) -> SqliteStore:
-    return SqliteStore(settings.store, StoreOwner(fleet=FleetId(settings.fleet), replica=ReplicaId(settings.replica)))
+def open_store(settings: ReplicaSettings) -> Store:
+    owner = StoreOwner(fleet=FleetId(settings.fleet), replica=ReplicaId(settings.replica))
+    return opening.open_store(settings.votes_in(), owner)
 
 
 def vote(keeper: VoteKeeper, count: int, size: int) -> dict[str, float]:
@@ -80,8 +82,11 @@ def new_questions(count: int, slots: list[Slot]) -> Iterator[Question]:
 
 def adopt(settings: ReplicaSettings, anchor: Anchor, source: Path) -> dict[str, float]:
     """Take a copy of another replica's store for one's own, and anchor what it holds."""
-    shutil.copyfile(source, settings.store)
-    with closing(sqlite3.connect(settings.store)) as database, database:
+    own = settings.votes_in()
+    if not isinstance(own, Path):
+        raise SystemExit("only the rows of a SQLite file can be adopted")
+    shutil.copyfile(source, own)
+    with closing(sqlite3.connect(own)) as database, database:
         database.execute("UPDATE replica SET replica = ?", (settings.replica,))
     store = open_store(settings)
     found = anchor.read()

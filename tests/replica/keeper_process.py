@@ -19,7 +19,8 @@ from hsm_app.errors import VaultError
 from hsm_app.model import RecordId
 from hsm_app.ports import Batch
 from hsm_app.replica.keeper import Question, VoteKeeper
-from hsm_app.store.sqlite import SqliteStore, StoreOwner
+from hsm_app.store.owner import StoreOwner
+from hsm_app.store.sqlite import SqliteStore
 from hsm_app.token.anchor import TokenAnchor
 from hsm_app.token.location import TokenLocation, find_token, load_module, login
 from hsm_app.token.mapper import TemplateMapper

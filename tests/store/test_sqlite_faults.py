@@ -20,7 +20,7 @@ import pytest
 from hsm_app.errors import StoreError
 from hsm_app.model import RecordId
 from hsm_app.store.sqlite import SqliteStore
-from tests.store.test_sqlite import OWNER, slot, write
+from tests.store.places import OWNER, slot, write
 
 ROOT = Path(__file__).parents[2]
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
@@ -31,7 +31,7 @@ from pathlib import Path
 from hsm_app.errors import StoreError
 from hsm_app.model import RecordId
 from hsm_app.store.sqlite import SqliteStore
-from tests.store.test_sqlite import OWNER, record, slot, write
+from tests.store.places import OWNER, record, slot, write
 
 path, mode = Path(sys.argv[1]), sys.argv[2]
 try:
