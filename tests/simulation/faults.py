@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from hsm_app.errors import ProtocolError
+from hsm_app.replica.vote_messages import to_question
+from hsm_app.wire.votes import Op, VoteRequest
 from tests.simulation.disks import Disk, Point
 from tests.simulation.ledger import FoundError
 from tests.simulation.process import Host
@@ -29,14 +33,14 @@ class Faults:
         self._random = random = world.random
         hosts = list(world.hosts.values())
         self._victims = random.sample(hosts, (len(hosts) - 1) // 2)
-        self._cloned: set[int] = set()
+        self._cloned: set[Host] = set()
         self._is_over = False
         self._downtime = random.choice([0.1, 0.5, 2.0])
         self._old_disks = random.choice([0.0, 0.2, 0.6])
         self._pace = random.choice([0.1, 0.3, 1.0, 4.0])
         kinds: list[Callable[[], None]] = [
             self._crash, self._trap, self._trap, self._back_up, self._cut, self._slow, self._jump, self._clone,
-            self._replay, self._replay, self._put_back_all, self._stumble, self._stumble,
+            self._replay, self._replay, self._put_back_all, self._stumble, self._stumble, self._babble,
         ]  # fmt: skip
         self._kinds = kinds
         self._weights = [random.choice([0.0, 0.3, 1.0, 3.0]) for _ in kinds]
@@ -69,12 +73,22 @@ class Faults:
         for twin in world.twins:
             twin.end()
         self._is_over = True
+        for host in world.retired:
+            host.when_down = lambda host: None
+            host.stop()
         for host in world.hosts.values():
             host.trap, host.is_slow, host.clock_offset = None, False, 0.0
             host.when_down = lambda host: None
             host.stop()
             self._start(host)
+            host.when_down = self._start
         await asyncio.sleep(2.0)
+
+    def take_victim(self) -> int:
+        """Return which replica is to be replaced: one that may be lost, so that a majority of the others lives."""
+        host = self._random.choice(self._victims)
+        self._victims.remove(host)
+        return host.replica
 
     def _restart(self, host: Host) -> None:
         """Start a host, perhaps after trying an old disk on it."""
@@ -95,7 +109,7 @@ class Faults:
             return
         if is_trapped:
             self._later(host)
-        elif host.replica not in self._cloned:
+        elif host not in self._cloned:
             self._world.checked(lambda: _refused(host.replica))
 
     def _any(self) -> Host:
@@ -131,22 +145,26 @@ class Faults:
         host.is_slow = not host.is_slow
 
     def _stumble(self) -> None:
-        """Kill a host whose disk was slower than the network, so that others know more of its ballots than it does."""
-        host = self._any()
+        """Kill a host whose disk was slower than the network, so that others know more of its ballots than it does.
+
+        One other may know less, too. It starts again at once, and hears of the others' ballots before it makes its own.
+        """
+        host, deaf = self._any(), self._any()
+        ways = {(host.replica, deaf.replica)} - self._world.network.cut
+        self._world.network.cut |= ways
         host.is_slow = True
 
         def fall() -> None:
             host.is_slow = False
-            if self._is_over:
-                return
-            self._world.log(f"replica {host.replica} stumbles")
-            if host.process is not None:
+            self._world.network.cut -= ways
+            if host.process is not None and not self._is_over:
+                self._world.log(f"replica {host.replica} is killed behind its own ballots")
                 host.when_down = lambda host: None
                 host.stop()
                 host.when_down = self._later
                 self._start(host)
 
-        asyncio.get_running_loop().call_later(self._random.choice([0.05, 0.2, 0.5]), fall)
+        asyncio.get_running_loop().call_later(self._random.choice([0.02, 0.05, 0.2]), fall)
 
     def _jump(self) -> None:
         host = self._any()
@@ -161,7 +179,7 @@ class Faults:
         original = host.process
         if original is None:
             return
-        self._cloned.add(host.replica)
+        self._cloned.add(host)
         self._world.log(f"replica {host.replica} is cloned")
         twin = host.start(host.disk.copied())
         if twin is not None:
@@ -179,6 +197,13 @@ class Faults:
             world.log(f"replayed to replica {process.replica}: {type(message).__name__}")
             process.serve(message, route)
 
+    def _babble(self) -> None:
+        """Somebody asks for a vote under bytes that are no ballot: refused, and the link would end."""
+        nonsense = self._random.choice([b"", bytes(19), b"\xff" * 20])
+        request = VoteRequest(1, Op.PREPARE, bytes(32), nonsense)
+        with suppress(ProtocolError):
+            self._world.checked(lambda: _taken(to_question(request)))
+
     def _put_back_all(self) -> None:
         """Roll back all disks that have a backup, at once."""
         for host in self._world.hosts.values():
@@ -186,6 +211,10 @@ class Faults:
                 host.stop()
                 self._world.log(f"the disk of replica {host.replica} is rolled back")
                 self._try(host, self._random.choice(host.backups).copied())
+
+
+def _taken(question: object) -> None:
+    raise FoundError("CRASHED", f"nonsense was taken for {question}")
 
 
 def _refused(replica: int) -> None:

@@ -14,15 +14,17 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
-from hsm_app.consensus import acceptor, proposer
+from hsm_app.consensus import acceptor, proposer, sweep
 from hsm_app.merkle.anchor import EMPTY_ROOT
 from hsm_app.replica import anchors
 from hsm_app.replica.keeper import VoteKeeper
 from hsm_app.replica.register import Register
 from hsm_app.vault import recovery, registration
+from hsm_app.wire import hello
 from tests.simulation.disks import SimulatedAnchor
 from tests.simulation.ledger import FoundError
 from tests.simulation.runs import story_of
+from tests.simulation.schedules import SCHEDULES
 from tests.simulation.world import World
 
 SEEDS = 400  # within which each is found
@@ -92,6 +94,10 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
             "record.pending is None",
         ),
     ),
+    "promise at equality and reuse a ballot after restart": (
+        (acceptor.prepare, "if ballot <= seen:", "if ballot < seen:"),
+        (OPEN, "boot=found.state.boot + 1", "boot=found.state.boot"),
+    ),
     "answer before the old anchor is destroyed": (
         (SimulatedAnchor.replace, "self.destroy(old)", "self._objects[:] = [new]"),
     ),
@@ -110,6 +116,13 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     "anchor a batch before it is stored": (
         (VoteKeeper._write, "    self._store.commit(batch)\n", "    pass\n"),
         (VoteKeeper._write, "    self._anchored = new\n", "    self._store.commit(batch)\n    self._anchored = new\n"),
+    ),
+    "grow without the sweep": ((sweep.merge_pages, "records=tuple(sorted(listed))", "records=()"),),
+    "talk to members of another epoch": (
+        (hello.check_hello, "own.epoch != peer.epoch and", "False and"),
+        (hello.check_hello, '("fleet", "group", "manifest_digest")', '("fleet", "group")'),
+        (hello.check_hello, "peer.incarnation != members[peer.replica]", "False"),
+        (hello.check_hello, "peer.replica not in members", "False"),
     ),
     "forget the undo": ((OPEN, "store.undo()", "pass"),),
 }
@@ -150,7 +163,7 @@ def _compiled(function: FunctionType, source: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Caught:
-    """By which check, and how many seeds it took."""
+    """By which check, and how many seeds it took: none when a directed schedule found it."""
 
     check: str
     seeds: int
@@ -158,12 +171,12 @@ class Caught:
 
 
 def hunt(name: str, seeds: int = SEEDS) -> Caught | None:
-    """Run the simulator on a mutant until it is found. None when it survives."""
+    """Run the directed schedules and then seeds on a mutant until it is found. None when it survives."""
     with mutated(name):
-        for seed in range(seeds):
-            world = World(seed)
+        for number in range(-len(SCHEDULES), seeds):
+            world = World(number) if number >= 0 else SCHEDULES[number]()
             try:
                 world.run()
             except FoundError as found:
-                return Caught(found.check, seed + 1, story_of(world, found))
+                return Caught(found.check, max(0, number + 1), story_of(world, found))
     return None

@@ -40,6 +40,7 @@ from tests.simulation.ledger import FoundError, Ledger
 from tests.simulation.network import Network, Weather
 from tests.simulation.people import Account, Device, live
 from tests.simulation.process import Host, Process
+from tests.simulation.replacement import Replacement
 from tests.simulation.token import SimulatedToken, digest, without_opaque
 from tests.simulation.virtual_loop import VirtualLoop, run
 
@@ -63,7 +64,7 @@ class Epoch:
 class World:
     """One run. `lines` is its transcript, `found` what it found."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, size: int | None = None) -> None:
         self.seed = seed
         self.random = Random(seed)
         self.loop = VirtualLoop()
@@ -78,7 +79,7 @@ class World:
         self._affinity = random.choice([0.0, 0.5, 0.9])
         self._batching = random.choice([0.002, 0.02])
         self.network = Network(random, self._weather())
-        size = random.choice([3, 3, 5])
+        size = random.choice([3, 3, 5]) if size is None else size
         self.epochs = {1: Epoch(1, {replica: 1 for replica in range(1, size + 1)}, digest(b"1"))}
         self.epoch = self.epochs[1]
         self.fleet = example_fleet(random.choice([2, 2, 3, 5]), size)
@@ -88,6 +89,7 @@ class World:
         self.hosts: dict[int, Host] = {}
         self.twins: list[Process] = []
         self.retired: list[Host] = []
+        self.background: list[asyncio.Future[None]] = []
 
     def _weather(self) -> Weather:
         random, is_sealed = self.random, self.random.random() < 0.4
@@ -146,6 +148,16 @@ class World:
         pool = preferred if preferred and self.random.random() < self._affinity else there
         return self.random.choice(pool) if pool else None
 
+    def next_epoch(self, members: dict[int, int]) -> Epoch:
+        """Issue the manifest of the next epoch."""
+        number = self.epoch.number + 1
+        self.epoch = self.epochs[number] = Epoch(number, members, digest(str(number).encode()))
+        return self.epoch
+
+    def entered(self, epoch: Epoch) -> list[Process]:
+        """The members that run under an epoch."""
+        return [process for process in self.processes() if process.epoch is epoch]
+
     # -- the run
 
     def run(self) -> None:
@@ -173,6 +185,8 @@ class World:
     async def _story(self) -> None:
         faults = Faults(self)
         working = asyncio.ensure_future(faults.work())
+        if self.random.random() < 0.4:
+            self.background.append(asyncio.ensure_future(Replacement(self, faults).run()))
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(*self._people()), LONGEST)
         working.cancel()
@@ -180,9 +194,17 @@ class World:
         if not working.cancelled():
             working.result()
         await faults.end()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._settled(), LONGEST)
         for account in self.accounts:
             await self._check_account(account)
         self.checked(self.ledger.check_registers)
+
+    async def _settled(self) -> None:
+        """Wait for the replacement, and for the members that can still enter its epochs."""
+        for task in self.background:
+            if not any(host.process is None for host in self.hosts.values()) or task is self.background[0]:
+                await task
 
     def _people(self) -> list[Any]:
         random, acts = self.random, self.random.choice([4, 8, 14])
