@@ -43,7 +43,15 @@ def test_commits_are_synced_before_they_return(place: ServerPlace) -> None:
         place.server.execute("ALTER ROLE vault RESET synchronous_commit")
 
 
-def test_a_store_that_lost_its_place_in_commits_says_so(place: ServerPlace) -> None:
+def test_no_more_is_kept_for_undo_than_one_batch(place: ServerPlace) -> None:
+    with closing(PostgresStore(place.target, OWNER)) as store:
+        for counter in range(5):
+            write(store, {record(1): slot(counter), record(2): slot(counter)})
+        for table, kept in (("undo_slots", 2), ("undo_contents", 2), ("undo_buckets", 1)):
+            assert store._rows(f"SELECT count(*) FROM {table}") == [(kept,)]
+
+
+def test_a_session_that_no_longer_syncs_commits_nothing(place: ServerPlace) -> None:
     with closing(PostgresStore(place.target, OWNER)) as store:
         store._session.execute("SET synchronous_commit = off")
         with pytest.raises(StoreError, match="synchronous_commit = off, and may lose commits"):
