@@ -78,7 +78,12 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     "count one replica twice": ((proposer.Poll.hear, "or member in self._heard or", "or"),),
     "let a repeated finish refund again": (
         (recovery._succeed, "if attempt.outcome is AttemptOutcome.SUCCEEDED:", "if False:"),
-        (recovery._succeed, "max(record.last_success, attempt.sequence)", "record.sequence"),
+        (
+            recovery._succeed,
+            "last_success=max(record.last_success, attempt.sequence)",
+            "last_success=record.sequence if attempt.outcome is AttemptOutcome.SUCCEEDED"
+            " else max(record.last_success, attempt.sequence)",
+        ),
     ),
     "let a success give back later charges": (
         (recovery._succeed, "max(record.last_success, attempt.sequence)", "record.sequence"),
