@@ -71,8 +71,6 @@ class Line:
     evaluated: dict[bytes, set[bytes]] = field(default_factory=dict)  # key blob -> KE1 hashes
     succeeded: dict[bytes, set[int]] = field(default_factory=dict)  # key blob -> sequences
     registered: dict[int, bytes] = field(default_factory=dict)  # generation -> registration id
-    maximum: int = 0
-    acknowledged: int = 0  # the latest generation whose activation was
     asked: Asked = field(default_factory=Asked)
 
     def latest(self) -> bytes:
@@ -81,9 +79,15 @@ class Line:
 
 
 class Ledger:
-    """`majority` tells an epoch's; `key` is the tokens' message key, to read the sealed values with."""
+    """`majority` tells an epoch's; `key` is the tokens' message key, to read the sealed values with.
 
-    def __init__(self, fleet: FleetId, majority: Callable[[int], int], key: Callable[[bytes, bytes], bytes]) -> None:
+    `maximum` is the policy's, and not learnt from a record: the first value that is chosen may have a whole life behind it.
+    """
+
+    def __init__(
+        self, fleet: FleetId, maximum: int, majority: Callable[[int], int], key: Callable[[bytes, bytes], bytes]
+    ) -> None:
+        self._maximum = maximum
         self._fleet = fleet
         self._majority = majority
         self._key = key
@@ -152,8 +156,10 @@ class Ledger:
         own = [attempt for attempt in log if attempt.generation == record.generation]
         last = max((one.sequence for one in own if one.outcome is AttemptOutcome.SUCCEEDED), default=0)
         unanswered = [one for one in own if one.sequence > last]
-        if len(unanswered) > line.maximum:
-            raise FoundError("COUNT", f"{len(unanswered)} charges after the latest success; {line.maximum} are allowed")
+        if len(unanswered) > self._maximum:
+            raise FoundError(
+                "COUNT", f"{len(unanswered)} charges after the latest success; {self._maximum} are allowed"
+            )
         if record.state is State.DESTROYED:
             self._check_destruction(line, unanswered)
         if record.active is not None:
@@ -166,7 +172,8 @@ class Ledger:
                 raise FoundError("GENERATION", f"generation {record.generation} has two registrations")
             if known not in line.asked.activations:
                 raise FoundError("GENERATION", "a registration is live that nobody activated")
-            line.maximum = record.active.maximum
+            if record.active.maximum != self._maximum:
+                raise FoundError("COUNT", "a registration has another maximum than the policy's")
         destroyed = record.state is State.DESTROYED
         for generation in line.registered:
             if generation < record.generation and generation not in line.asked.signed and not destroyed:
@@ -174,12 +181,12 @@ class Ledger:
 
     def _check_was_destroyed(self, line: Line, generation: int) -> None:
         charges = [charge for charge in line.charges.values() if charge.generation == generation]
-        if len(charges) < line.maximum:
+        if len(charges) < self._maximum:
             raise FoundError("GENERATION", f"generation {generation} ended without its owner's signature")
 
     def _check_destruction(self, line: Line, unanswered: list[Attempt]) -> None:
-        if len(unanswered) < line.maximum:
-            raise FoundError("DESTRUCTION", f"after {len(unanswered)} of {line.maximum} guesses")
+        if len(unanswered) < self._maximum:
+            raise FoundError("DESTRUCTION", f"after {len(unanswered)} of {self._maximum} guesses")
         charged = {charge.attempt for charge in line.charges.values()}
         if unanswered[-1].outcome is not AttemptOutcome.FAILED and not line.asked.attempts - charged:
             raise FoundError("DESTRUCTION", "nobody made a new attempt, and the last one was not answered wrong")
@@ -200,8 +207,10 @@ class Ledger:
             raise FoundError("EVALUATION", "a KE1 was evaluated whose charge is not chosen")
         guesses = line.evaluated.setdefault(blob, set())
         guesses.add(ke1_hash)
-        if len(guesses) > line.maximum * (1 + len(line.succeeded[blob])):
-            raise FoundError("COUNT", f"{len(guesses)} KE1 were evaluated under one key; its maximum is {line.maximum}")
+        if len(guesses) > self._maximum * (1 + len(line.succeeded[blob])):
+            raise FoundError(
+                "COUNT", f"{len(guesses)} KE1 were evaluated under one key; its maximum is {self._maximum}"
+            )
 
     def check_registers(self) -> None:
         """Hold all answers against single registers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -73,6 +74,8 @@ def failure_of(seed: int) -> str | None:
 
 
 def run_block(first: int) -> list[Run]:
+    """Run some seeds. A world refers to itself all over, and the collector is slow to come by itself."""
+    gc.collect()
     return [run(seed) for seed in range(first, first + BLOCK)]
 
 

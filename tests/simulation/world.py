@@ -84,7 +84,12 @@ class World:
         self.epoch = self.epochs[1]
         self.fleet = example_fleet(random.choice([2, 2, 3, 5]), size)
         self._token = SimulatedToken(self.secret, random, lambda _blob, _ke1: None)
-        self.ledger = Ledger(self.fleet.fleet, lambda epoch: self.epochs[epoch].majority, self._token.message_key)
+        self.ledger = Ledger(
+            self.fleet.fleet,
+            self.fleet.attempts.maximum,
+            lambda epoch: self.epochs[epoch].majority,
+            self._token.message_key,
+        )
         self.accounts = [Account(self, f"account-{number}") for number in range(random.choice([1, 1, 2]))]
         self.hosts: dict[int, Host] = {}
         self.twins: list[Process] = []
