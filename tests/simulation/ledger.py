@@ -81,7 +81,7 @@ class Line:
 class Ledger:
     """`majority` tells an epoch's; `key` is the tokens' message key, to read the sealed values with.
 
-    `maximum` is the policy's, and not learnt from a record: the first value that is chosen may have a whole life behind it.
+    `maximum` is the policy's, and not learnt from a record: the first value chosen may have a whole life behind it.
     """
 
     def __init__(
