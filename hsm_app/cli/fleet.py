@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from hsm_app.cli.fleet_status import status
 from hsm_app.cli.replace import enter, replace_replica
 from hsm_app.cli.tenant import make_tenant_key
 from hsm_app.epochs import read_manifest
@@ -190,3 +191,4 @@ def _quiet(text: str) -> None:
 
 fleet.add_command(replace_replica)
 fleet.add_command(enter)
+fleet.add_command(status)

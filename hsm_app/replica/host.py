@@ -25,6 +25,7 @@ from hsm_app.replica.operator_door import Handler, OperatorDoor
 from hsm_app.replica.program import ReplicaProgram
 from hsm_app.replica.settings import ReplicaSettings
 from hsm_app.wire.operator_bodies import CERTIFICATE, ENTER, EPOCH, SWEEP, decode_entry, encode_report
+from hsm_app.wire.operator_status import STATUS, encode_status_report
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,18 @@ class ReplicaHost:
         )
 
     def _handlers(self) -> Mapping[str, Handler]:
-        return {EPOCH: self._report, ENTER: self._enter, SWEEP: self._sweep, CERTIFICATE: self._certificate}
+        return {
+            STATUS: self._status,
+            EPOCH: self._report,
+            ENTER: self._enter,
+            SWEEP: self._sweep,
+            CERTIFICATE: self._certificate,
+        }
+
+    async def _status(self, body: bytes) -> bytes:
+        _check_empty(body)
+        await self._is_up.wait()
+        return encode_status_report(await self._program.standing.report())
 
     async def _report(self, body: bytes) -> bytes:
         _check_empty(body)

@@ -32,9 +32,12 @@ from hsm_app.replica.links import LinkIdentity
 from hsm_app.replica.membership import membership
 from hsm_app.replica.peers import Peers
 from hsm_app.replica.register import Register
+from hsm_app.replica.repair import Repair
+from hsm_app.replica.repair_answers import RepairAnswers
 from hsm_app.replica.server import Door
 from hsm_app.replica.service import Service
 from hsm_app.replica.settings import ReplicaSettings
+from hsm_app.replica.standing import Standing
 from hsm_app.replica.sweep_answers import SweepAnswers
 from hsm_app.replica.sweep_progress import SweepPlace
 from hsm_app.replica.sweeping import Sweep
@@ -54,6 +57,7 @@ class ReplicaProgram:
     """
 
     epoch_desk: EpochDesk  # from `start` on
+    standing: Standing  # likewise
 
     def __init__(
         self,
@@ -97,7 +101,7 @@ class ReplicaProgram:
             addresses,
             worker=worker,
             ballots=ballots,
-            inquiries=answers.handlers(),
+            inquiries={**answers.handlers(), **RepairAnswers(worker).handlers()},
             fail=self.fail,
         )
         self._closers.append(peers.close)
@@ -112,6 +116,11 @@ class ReplicaProgram:
         self._closers.append(door.close)
         await peers.settle()
         await door.start(settings.listen.clients)
+        members = len(self._group.replicas)
+        repair = Repair(others, members=members, peers=peers, worker=worker, register=register, ballots=ballots)
+        repairing = asyncio.create_task(self._repair(repair))
+        self._closers.append(repairing.cancel)
+        self.standing = Standing(self._manifest.epoch, self._member, boot, worker, register, repair)
         log.info("replica %d of fleet %s, boot %d", own, self._fleet.fleet, boot)
 
     async def failure(self) -> None:
@@ -137,6 +146,12 @@ class ReplicaProgram:
         """Let `failure` raise."""
         if self._failed is not None and not self._failed.done():
             self._failed.set_exception(error)
+
+    async def _repair(self, repair: Repair) -> None:
+        try:
+            await repair.run()
+        except Exception as error:  # the repair copes with every VaultError; what gets here is a bug
+            self.fail(error)
 
     def _open_keeper(self) -> VoteKeeper:
         """Open the store and check it against the anchor. Runs on the vote thread, where both are used from then on."""

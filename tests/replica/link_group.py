@@ -107,7 +107,7 @@ class Member:
     async def start(self) -> None:
         self.worker = VoteWorker(lambda: memory_keeper(self.store), fatal=self.failures.append)
         await self.worker.start()
-        ballots = BallotSource(replica=self.replica, incarnation=1, boot=7)
+        ballots = self.ballots = BallotSource(replica=self.replica, incarnation=1, boot=7)
         addresses = {
             ReplicaId(number): Address(host="127.0.0.1", port=port) for number, port in enumerate(self.ports, 1)
         }
