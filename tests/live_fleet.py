@@ -113,7 +113,13 @@ class LiveFleet:
 
     def ended(self, name: str, seconds: float = 30) -> tuple[int, str]:
         """Wait for a process to end by itself; return its exit code and what it wrote."""
-        code = self.processes.pop(name).wait(timeout=seconds)
+        process = self.processes.pop(name)
+        try:
+            code = process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()  # or it would hold its store and its ports in every test after this one
+            process.wait()
+            raise AssertionError(f"{name} still runs after {seconds} s:\n{self.log(name).read_text()}") from None
         return code, self.log(name).read_text()
 
     def is_running(self, name: str) -> bool:
