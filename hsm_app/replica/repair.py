@@ -5,7 +5,8 @@ at those where the peer's accepted ballot is the higher one. What a majority of 
 chosen, and is installed here as the accept of that ballot (`consensus.level` says why that is safe): a vote of this
 replica like any other, judged by the acceptor, durable and anchored. Everything else, a value that only a minority
 holds or one that a promise of this replica stands against, goes through the register, which writes it to a majority
-first. A slot is never lowered, no promise is taken back, and a peer that lags is left to its own repair.
+first (VAULT-REPAIR-MAJORITY-ONLY). A slot is never lowered and no promise is taken back (VAULT-REPAIR-NEVER-LOWERS);
+a peer that lags is left to its own repair.
 
 Serving comes first: after each batch the repair rests at least as long as the batch took, so it uses at most half of
 what serving leaves, and slows down with the load. A peer whose answers are damaged is left out, and the log says so.
@@ -41,6 +42,7 @@ from hsm_app.replica.votes import VoteWorker
 
 INTERVAL = 10.0  # seconds between two comparisons; a level replica costs its peers one hash each
 PAUSE = 0.005  # seconds after each batch, at least
+IN_FLIGHT = 0.25  # seconds after which a vote that a level replica has not cast yet is one that it missed
 log = logging.getLogger(__name__)
 
 
@@ -108,17 +110,24 @@ class Repair:
         done = found = left = 0
         began = time.monotonic()
         for part in parts(buckets, BUCKETS_LIMIT):
-            lagging = await self._comparison.lagging(peer, part)
-            found += len(lagging)
+            lagging = await self._missed(peer, part)
+            found, done = found + len(lagging), done + len(part)
             for accepted in lagging.values():
                 self._ballots.observe(accepted)
-            done += len(part)
             for records in parts(sorted(lagging), RECORDS_LIMIT):
                 batch_began = time.monotonic()
                 left += await self._install(peer, {record: lagging[record] for record in records})
                 self._tell(found, done, len(buckets), began)
                 await asyncio.sleep(max(PAUSE, time.monotonic() - batch_began))
         return left
+
+    async def _missed(self, peer: ReplicaId, buckets: Sequence[int]) -> dict[RecordId, Ballot]:
+        """Return what a peer holds of these buckets and this replica lacks; what it is about to hear does not count."""
+        lagging = await self._comparison.lagging(peer, buckets)
+        if lagging and self.progress.is_level:
+            await asyncio.sleep(IN_FLIGHT)
+            lagging = await self._comparison.still_lagging(lagging)
+        return lagging
 
     def _tell(self, found: int, done: int, buckets: int, began: float) -> None:
         """Note the progress: `found` lagging records in the first `done` of the buckets that differ."""

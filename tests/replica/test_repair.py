@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from hsm_app.consensus.acceptor import Accept, Prepare, Slot
@@ -10,7 +12,7 @@ from hsm_app.errors import ProtocolError
 from hsm_app.model import RecordId
 from hsm_app.replica import repair_messages
 from hsm_app.replica.keeper import Question
-from hsm_app.replica.repair import Repair
+from hsm_app.replica.repair import IN_FLIGHT, Repair
 from hsm_app.replica.repair_answers import RepairAnswers
 from tests.replica.link_group import Member, linked, until
 
@@ -52,6 +54,7 @@ def repair_of(members: list[Member]) -> Repair:
 
 
 async def test_what_a_majority_holds_is_installed_under_its_ballot() -> None:
+    """VAULT-REPAIR-MAJORITY-ONLY"""
     async with linked(5) as members:
         repair = repair_of(members)
         for number in range(200):
@@ -65,7 +68,26 @@ async def test_what_a_majority_holds_is_installed_under_its_ballot() -> None:
         assert (repair.progress.is_level, repair.progress.to_go, repair.progress.installed) == (True, 0, 200)
 
 
+async def test_a_vote_that_is_on_its_way_is_not_a_missed_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with linked(3) as members:
+        repair = repair_of(members)
+        await repair.round()
+        for member in members[1:]:
+            await hold(member, 1, NEW, b"on its way")
+        sleep = asyncio.sleep
+
+        async def arriving_meanwhile(seconds: float) -> None:
+            if seconds == IN_FLIGHT:
+                await hold(members[0], 1, NEW, b"on its way")
+            await sleep(seconds)
+
+        monkeypatch.setattr(asyncio, "sleep", arriving_meanwhile)
+        await repair.round()
+        assert (repair.progress.is_level, repair.progress.installed) == (True, 0)
+
+
 async def test_what_a_minority_holds_goes_through_the_register() -> None:
+    """VAULT-REPAIR-MAJORITY-ONLY"""
     async with linked(5) as members:
         repair = repair_of(members)
         await hold(members[4], 1, NEW, b"perhaps never chosen")
@@ -81,6 +103,7 @@ async def test_what_a_minority_holds_goes_through_the_register() -> None:
 
 
 async def test_a_higher_promise_is_not_taken_back() -> None:
+    """VAULT-REPAIR-NEVER-LOWERS"""
     async with linked(5) as members:
         repair = repair_of(members)
         for member in members[1:]:
@@ -94,6 +117,7 @@ async def test_a_higher_promise_is_not_taken_back() -> None:
 
 
 async def test_a_peer_that_lags_is_left_alone_and_nothing_is_lowered() -> None:
+    """VAULT-REPAIR-NEVER-LOWERS"""
     async with linked(3) as members:
         repair = repair_of(members)
         await hold(members[0], 1, NEW, b"newer")

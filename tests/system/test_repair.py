@@ -47,7 +47,8 @@ def test_replicas_that_were_down_are_brought_level(fleet: LiveFleet, tmp_path: P
     for config, code, key in people:
         assert well("client", "recover", "--config", str(config), "--print-key", code=code).strip() == key
     assert guess(destroyed, right)[0] == 22
-    assert well("fleet", "status", str(fleet.root)).count("level") == 3
+    wait_level(fleet, 1, 2, 5)
+    assert well("fleet", "status", str(fleet.root)).count("away") == 2
     fleet.kill(5)
     assert run("fleet", "status", str(fleet.root)).returncode == 7
     fleet.start()
