@@ -5,7 +5,8 @@ computed from it. Installing it at a member that has not heard of it is the deli
 ago, which the protocol allows at any time; the acceptor judges it by its rules like any other, so a higher promise
 still refuses it. That members are asked one after the other takes nothing away: having accepted is never taken back.
 
-Fewer than a majority prove nothing (VAULT-REPAIR-MAJORITY-ONLY). Such a value may never have been chosen, so it goes through the register instead.
+Fewer than a majority prove nothing (VAULT-REPAIR-MAJORITY-ONLY). Such a value may never have been chosen, so it goes
+through the register instead.
 """
 
 from __future__ import annotations
