@@ -55,8 +55,13 @@ class Comparison:
 
     async def lagging(self, peer: ReplicaId, buckets: Sequence[int]) -> dict[RecordId, Ballot]:
         """Return the records of some buckets whose accepted ballot is higher at the peer, and that ballot."""
-        body = await self._peers.inquire(peer, BUCKET_HEADS, encode_buckets(buckets))
-        heads = decode_bucket_heads(body, buckets)
+        heads: dict[RecordId, Ballot] = {}
+        rest = buckets
+        while rest:
+            body = await self._peers.inquire(peer, BUCKET_HEADS, encode_buckets(rest))
+            answered, found = decode_bucket_heads(body, rest)
+            heads |= found
+            rest = rest[answered:]
         return await self.still_lagging(heads)
 
     async def still_lagging(self, heads: Mapping[RecordId, Ballot]) -> dict[RecordId, Ballot]:

@@ -51,7 +51,7 @@ def _children(keeper: VoteKeeper, body: bytes) -> bytes:
 
 
 def _bucket_heads(keeper: VoteKeeper, body: bytes) -> bytes:
-    return encode_bucket_heads([keeper.slots(keeper.bucket(number)) for number in decode_buckets(body)])
+    return encode_bucket_heads(keeper.slots(keeper.bucket(number)) for number in decode_buckets(body))
 
 
 def _heads(keeper: VoteKeeper, body: bytes) -> bytes:

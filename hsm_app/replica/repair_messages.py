@@ -4,9 +4,11 @@
 |---|---|---|
 | `tree-root` | nothing | the root of the state tree |
 | `tree-children` | level (1), then indices (2 each) | sixteen hashes for each index |
-| `bucket-heads` | numbers of buckets (2 each) | for each: how many rows (4), then id and accepted ballot of each |
+| `bucket-heads` | numbers of buckets (2 each) | for the first of them: how many rows (4), id and ballot of each |
 | `record-heads` | ids | the accepted ballot of each, ZERO where there is no row |
-| `record-values` | ids | for each: accepted ballot, length (4), value; as many from the first on as fit |
+| `record-values` | ids | for the first of them: accepted ballot, length (4), value |
+
+`bucket-heads` and `record-values` are answered for as many as fit, for one at least; the rest is asked for again.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ from hsm_app.wire.inquiry import BODY_LIMIT
 ROOT, CHILDREN, BUCKET_HEADS = "tree-root", "tree-children", "bucket-heads"
 HEADS, VALUES = "record-heads", "record-values"
 NODES_LIMIT = 256  # 128 KiB of hashes
-BUCKETS_LIMIT = 16
-RECORDS_LIMIT = 64
+BUCKETS_LIMIT = 256
+ROWS_LIMIT = 512  # of the buckets in one answer: some 10 ms of the vote thread, which serves meanwhile
+RECORDS_LIMIT = 256
 RECORD_LENGTH = 32
 _COUNT = Struct(">I")
 _HEAD = Struct(f">{RECORD_LENGTH}s{BALLOT_LENGTH}s")
@@ -57,18 +60,26 @@ def decode_buckets(body: bytes) -> list[int]:
     return _numbers(body, BUCKETS_LIMIT)
 
 
-def encode_bucket_heads(buckets: Sequence[Mapping[RecordId, Slot]]) -> bytes:
-    parts = []
+def encode_bucket_heads(buckets: Iterable[Mapping[RecordId, Slot]]) -> bytes:
+    """List the first buckets, until there are `ROWS_LIMIT` rows; the others are not even read."""
+    parts: list[bytes] = []
+    rows = 0
     for slots in buckets:
         parts.append(_COUNT.pack(len(slots)))
         parts += [_HEAD.pack(record, slot.accepted.pack()) for record, slot in slots.items()]
+        rows += len(slots)
+        if rows >= ROWS_LIMIT:
+            break
     return b"".join(parts)
 
 
-def decode_bucket_heads(body: bytes, asked: Sequence[int]) -> dict[RecordId, Ballot]:
-    """Return the accepted ballots by record. ProtocolError unless the records lie in the buckets asked about."""
+def decode_bucket_heads(body: bytes, asked: Sequence[int]) -> tuple[int, dict[RecordId, Ballot]]:
+    """Return of how many of the buckets, from the first on, the rows came, and their accepted ballots.
+
+    ProtocolError unless it is one bucket at least, and all records lie in the buckets asked about.
+    """
     heads: dict[RecordId, Ballot] = {}
-    at = 0
+    answered = at = 0
     for number in asked:
         end = at + _COUNT.size
         (count,) = _COUNT.unpack(_exactly(body[at:end], _COUNT.size))
@@ -77,8 +88,11 @@ def decode_bucket_heads(body: bytes, asked: Sequence[int]) -> dict[RecordId, Bal
             if bucket_of(RecordId(record)) != number:
                 raise ProtocolError("a row is listed in a bucket that it does not belong to")
             heads[RecordId(record)] = Ballot.unpack(accepted)
+        answered += 1
+        if at == len(body):
+            break
     _exactly(body[at:], 0)
-    return heads
+    return answered, heads
 
 
 def encode_records(records: Iterable[RecordId]) -> bytes:

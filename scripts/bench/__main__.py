@@ -14,6 +14,7 @@ from pathlib import Path
 from figures import Report, describe_machine, heading
 from fleet import Fleet
 from kills import killed
+from levelling import levelling
 from measure import FULL, MANY, SMOKE, Bench, Sizes
 from stores import stores
 
@@ -31,7 +32,7 @@ def measure_all(report: Report, module: Path, first_port: int, sizes: Sizes) -> 
         bench.bounds()
         bench.two_killed()
         killed(bench)
-        stores(bench)
+        stores(bench, between=levelling)
         fleet.stop()
 
 

@@ -41,6 +41,7 @@ class Sizes:
     votes: int  # at most, of each batch size
     registered: int
     records: tuple[int, int]
+    missed: int  # records, by a replica that is then brought level
 
 
 FULL = Sizes(
@@ -53,8 +54,11 @@ FULL = Sizes(
     votes=4096,
     registered=1536,
     records=(10_000, 1_000_000),
+    missed=100_000,
 )
-SMOKE = Sizes(people=64, runs=1, recoveries=64, alone=5, bound=5, kills=1, votes=64, registered=80, records=(200, 600))
+SMOKE = Sizes(
+    people=64, runs=1, recoveries=64, alone=5, bound=5, kills=1, votes=64, registered=80, records=(200, 600), missed=300
+)
 
 
 @dataclass(frozen=True, slots=True)

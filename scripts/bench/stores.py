@@ -7,6 +7,7 @@ import random
 import statistics
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import processes
@@ -17,8 +18,10 @@ from measure import MANY, Bench
 FILL_BATCH = 4096  # votes: the anchor costs nothing then
 
 
-def stores(bench: Bench) -> None:
+def stores(bench: Bench, between: Callable[[Bench], None]) -> None:
     """Measure cost, memory and start-up with small and large stores, each in freshly started processes.
+
+    `between` is measured on the small ones, and leaves the fleet stopped.
 
     Nobody recovers twice, as among a million people: what a replica keeps in memory of a record helps nobody.
     """
@@ -28,6 +31,7 @@ def stores(bench: Bench) -> None:
     single_votes(bench)
     fill(bench, small)
     before = with_records(bench, small)
+    between(bench)
     fill(bench, large)
     after = with_records(bench, large)
     bench.fleet.start()
@@ -78,10 +82,10 @@ def single_votes(bench: Bench) -> None:
         )
 
 
-def fill(bench: Bench, records: int) -> None:
-    """Vote rows into one stopped replica, up to `records`, and give the others copies, each anchored."""
+def fill(bench: Bench, records: int, others: Iterable[int] = range(2, REPLICAS + 1)) -> None:
+    """Vote rows into replica 1, which is stopped, up to `records`, and give the others copies, each anchored."""
     rows_of(bench.fleet.files(1).settings, "fill", records, FILL_BATCH)
-    for number in range(2, REPLICAS + 1):
+    for number in others:
         rows_of(bench.fleet.files(number).settings, "adopt", bench.fleet.files(1).store)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -168,10 +169,11 @@ MALFORMED = {
     "an index beyond its level": lambda: repair_messages.decode_nodes(b"\1\0\x10"),
     "no level": lambda: repair_messages.decode_nodes(b""),
     "half an index": lambda: repair_messages.decode_buckets(b"\1"),
-    "too many buckets": lambda: repair_messages.decode_buckets(bytes(2 * 17)),
-    "too many records": lambda: repair_messages.decode_records(bytes(32 * 65)),
+    "too many buckets": lambda: repair_messages.decode_buckets(bytes(2 * 257)),
+    "too many records": lambda: repair_messages.decode_records(bytes(32 * 257)),
     "half a hash": lambda: repair_messages.decode_hashes(bytes(31)),
     "a row in another bucket": lambda: repair_messages.decode_bucket_heads(bytes(3) + b"\1" + bytes(52), [7]),
+    "no bucket at all": lambda: repair_messages.decode_bucket_heads(b"", [0]),
     "fewer rows than said": lambda: repair_messages.decode_bucket_heads(bytes(3) + b"\2" + bytes(52), [0]),
     "more rows than said": lambda: repair_messages.decode_bucket_heads(bytes(4) + bytes(52), [0]),
     "a ballot too few": lambda: repair_messages.decode_heads(bytes(20), [record(1), record(2)]),
@@ -185,6 +187,15 @@ MALFORMED = {
 def test_malformed_messages_are_refused(decode: object) -> None:
     with pytest.raises(ProtocolError):
         decode()  # type: ignore[operator]
+
+
+def test_buckets_that_do_not_fit_are_left_for_the_next_question() -> None:
+    rows = {
+        record(0)[:-2] + number.to_bytes(2, "big"): Slot(promised=OLD, accepted=OLD, value=b"") for number in range(200)
+    }
+    body = repair_messages.encode_bucket_heads(itertools.repeat({RecordId(each): slot for each, slot in rows.items()}))
+    answered, heads = repair_messages.decode_bucket_heads(body, [0] * 9)
+    assert (answered, len(heads)) == (3, 200)
 
 
 def test_values_that_do_not_fit_are_left_for_the_next_question() -> None:
