@@ -2,7 +2,7 @@
 SHELL := bash
 BIN := .venv/bin
 PYTHON_FILES := hsm_app scripts softhsm tests
-.PHONY: setup demo test check lint bench chaos model simulate mutants fmt clean softhsm peers lock
+.PHONY: setup demo test check lint bench chaos model simulate mutants fuzz fmt clean softhsm peers lock
 
 setup:  ## softhsm2, .venv, locked dependencies; seconds when nothing changed
 	@scripts/setup
@@ -43,6 +43,9 @@ simulate: setup  ## the real code over a simulated world: SEEDS=10000, SEED=n to
 
 mutants: setup  ## deliberate bugs, and how soon the simulator finds each
 	@scripts/mutants $(ARGS)
+
+fuzz: setup  ## coverage-guided fuzzing of all that reads bytes from outside: SECONDS=300, SEED=n
+	@scripts/fuzz --seconds $(or $(SECONDS),300) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 fmt: setup
 	@$(BIN)/ruff format $(PYTHON_FILES)
