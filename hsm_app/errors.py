@@ -8,6 +8,7 @@
 | `QuorumError` | too few replicas answered, or the outcome is ambiguous | 7 |
 | `StoreError` | the disk or database: full, read-only, corrupt | 8 |
 | `BackupError` | a backup file or its target directory | 9 |
+| `LogError` | a log, note, proof or signed bundle that does not hold | 10 |
 | `Denied` | policy; one exit code for each `DenyReason` | 20 and up |
 
 A check that fails raises; it never returns False. Messages name what happened and the next step, and hold no secret.
@@ -77,6 +78,16 @@ class StoreError(VaultError):
 
 class BackupError(VaultError):
     exit_code = 9
+
+
+class LogError(VaultError):
+    """`check` is the name of the check that failed, as `hsm-vault log verify` prints it."""
+
+    exit_code = 10
+
+    def __init__(self, check: str, what: str, todo: str = "") -> None:
+        super().__init__(what, todo)
+        self.check = check
 
 
 class Denied(VaultError):

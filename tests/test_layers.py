@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "hsm_app"
 
 BASE = frozenset({"errors", "model"})
-PURE = frozenset({"opaque", "consensus", "merkle", "wire", "fleet", "vault"})
+PURE = frozenset({"opaque", "consensus", "merkle", "wire", "tlog", "fleet", "vault"})
 CORE = BASE | PURE | {"ports"}
 PROGRAM = CORE | {"epochs", "net", "process", "settings"}
 
@@ -29,7 +29,8 @@ ROOMS: dict[str, frozenset[str]] = {
     "consensus": BASE,
     "merkle": BASE,
     "wire": BASE,
-    "fleet": BASE,
+    "tlog": BASE,
+    "fleet": BASE | {"tlog"},
     "vault": BASE | {"fleet"},
     "epochs": BASE | {"fleet"},
     "ports": BASE | PURE,
