@@ -41,6 +41,7 @@ from hsm_app.replica.repair_messages import (
 from hsm_app.replica.votes import VoteWorker
 
 INTERVAL = 10.0  # seconds between two comparisons; a level replica costs its peers one hash each
+SOONER = 2.0  # seconds after a comparison in which a peer was missing, as right after a start
 PAUSE = 0.005  # seconds after each batch, at least
 IN_FLIGHT = 0.25  # seconds after which a vote that a level replica has not cast yet is one that it missed
 log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class Repair:
         """Compare, and again after `INTERVAL`, until cancelled."""
         while True:
             await self.round()
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(SOONER if self.progress.fault else INTERVAL)
 
     async def round(self) -> None:
         """Compare with every peer once, and install what is found missing."""
