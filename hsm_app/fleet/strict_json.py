@@ -93,6 +93,8 @@ class Node:
             moment = datetime.strptime(text, TIMESTAMP_FORMAT).replace(tzinfo=UTC)
         except ValueError:
             self.refuse("is not a time that exists")
+        if moment.timestamp() < 0:
+            self.refuse("is a time before 1970")  # which is written with a sign or, here, with too few digits
         return int(moment.timestamp())
 
     def one_of(self, choices: dict[str, T]) -> T:

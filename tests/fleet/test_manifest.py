@@ -120,6 +120,7 @@ REFUSED: dict[str, tuple[Callable[[Any], None], str]] = {
     "a time with an offset": (_set("issued_at", "2026-01-01T00:00:00+00:00"), "issued_at"),
     "a time with a fraction": (_set("issued_at", "2026-01-01T00:00:00.5Z"), "issued_at"),
     "a day that does not exist": (_set("issued_at", "2026-02-30T00:00:00Z"), "time that exists"),
+    "a time before 1970": (_set("issued_at", "0999-02-03T00:00:00Z"), "before 1970"),
     "an empty window": (_set("not_after", DOCUMENT["not_before"]), "not_after"),
     "no fleet": (_set("fleets", []), "0 items"),
     "one fleet twice": (_copy_item("fleets"), "fleet id twice"),
