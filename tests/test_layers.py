@@ -20,7 +20,7 @@ PACKAGE = "hsm_app"
 BASE = frozenset({"errors", "model"})
 PURE = frozenset({"opaque", "consensus", "merkle", "wire", "tlog", "fleet", "vault"})
 CORE = BASE | PURE | {"ports"}
-PROGRAM = CORE | {"epochs", "net", "process", "settings"}
+PROGRAM = CORE | {"durable", "epochs", "key_files", "net", "process", "settings"}
 
 ROOMS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
@@ -35,15 +35,19 @@ ROOMS: dict[str, frozenset[str]] = {
     "epochs": BASE | {"fleet"},
     "ports": BASE | PURE,
     "process": frozenset({"errors"}),
+    "durable": frozenset({"errors"}),
+    "key_files": BASE | {"fleet"},
     "settings": frozenset({"errors"}),
     "token": CORE,
     "store": CORE | {"settings"},
     "net": CORE,
     "replica": PROGRAM | {"token", "store"},
     "relay": PROGRAM,
+    "auditor": PROGRAM,
+    "witness": PROGRAM,
     "client": PROGRAM,
     "operator": PROGRAM | {"token"},
-    "cli": PROGRAM | {"token", "store", "replica", "relay", "client", "operator"},
+    "cli": PROGRAM | {"token", "store", "replica", "relay", "client", "operator", "auditor", "witness"},
     "": frozenset(),  # hsm_app/__init__.py: the version
 }
 

@@ -1,0 +1,62 @@
+"""Files that survive a crash: replaced in one step, or not at all. And one owner for a directory at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from hsm_app.errors import StoreError
+
+
+def replace_file(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Give a file this content: temporary file, fsync, rename, fsync of the directory. A StoreError changes nothing."""
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(beside, path)
+        sync_directory(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise StoreError(f"cannot write {path}: {error.strerror}", "Check free space and rights") from error
+
+
+def make_directories(path: Path, root: Path) -> None:
+    """Make `path` below `root`, which exists, and make each new name durable. StoreError when it cannot be made."""
+    missing = [directory for directory in (path, *path.parents) if directory != root and root in directory.parents]
+    try:
+        for directory in reversed(missing):
+            if not directory.is_dir():
+                directory.mkdir()
+                sync_directory(directory.parent)
+    except OSError as error:
+        raise StoreError(f"cannot create {path}: {error.strerror}", "Check free space and rights") from error
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable. OSError when the device fails."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def own_directory(path: Path) -> int:
+    """Take a directory for this process until it ends or closes the descriptor. StoreError when another one has it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise StoreError(f"cannot open {path}: {error.strerror}", "Check the path and its rights") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise StoreError(f"another process works in {path}", "Wait until it has ended") from None
+    return descriptor
