@@ -15,6 +15,7 @@ from hsm_app.tlog.policy import Endpoint
 from hsm_app.tlog.witness_exchange import CONFLICT, OK, PATH, encode_request
 
 ANSWER_LIMIT = 16 * 1024  # bytes of cosignature lines
+CONFLICTS = 3  # the witness may hear of the log from others between two questions
 Prove = Callable[[int], list[bytes]]  # the consistency proof from an older size
 
 
@@ -45,16 +46,17 @@ def cosignatures(note: Note, prove: Prove, endpoint: Endpoint, seconds: float) -
     """Return a witness's lines over the note. LogError when it gives none that holds, QuorumError when it is away.
 
     It is asked as if it had seen this very tree, which is so when only its time is to be renewed; otherwise it answers
-    with the size that it has seen, and is asked once more, with the proof from there.
+    with the size that it has seen, and is asked again, with the proof from there.
     """
     size = Checkpoint.parse(note.text).size
-    reply = _ask(note, size, [], endpoint, seconds)
-    if reply[0] == CONFLICT:
-        seen = parse_number(reply[1].decode(errors="replace").rstrip("\n"), "the size that a witness has seen")
+    status, body = _ask(note, size, [], endpoint, seconds)
+    for _ in range(CONFLICTS):
+        if status != CONFLICT:
+            break
+        seen = parse_number(body.decode(errors="replace").rstrip("\n"), "the size that a witness has seen")
         if seen > size:
             raise LogError("consistency", f"{endpoint.key.name} has seen {seen} entries of this log, more than it has")
-        reply = _ask(note, seen, prove(seen), endpoint, seconds)
-    status, body = reply
+        status, body = _ask(note, seen, prove(seen), endpoint, seconds)
     if status != OK or len(body) > ANSWER_LIMIT:
         raise LogError(
             "witnesses", f"{endpoint.key.name} refused: {status} {body[:200].decode(errors='replace').strip()}"
