@@ -45,9 +45,10 @@ ROOMS: dict[str, frozenset[str]] = {
     "relay": PROGRAM,
     "auditor": PROGRAM,
     "witness": PROGRAM,
+    "monitor": PROGRAM,
     "client": PROGRAM,
     "operator": PROGRAM | {"token"},
-    "cli": PROGRAM | {"token", "store", "replica", "relay", "client", "operator", "auditor", "witness"},
+    "cli": PROGRAM | {"token", "store", "replica", "relay", "client", "operator", "auditor", "witness", "monitor"},
     "": frozenset(),  # hsm_app/__init__.py: the version
 }
 

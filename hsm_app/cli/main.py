@@ -13,14 +13,19 @@ from hsm_app.process import protect
 
 # Loaded when named, so that `hsm-vault client status` needs no PKCS#11 module and starts quickly.
 GROUPS = {
+    "auditor": ("hsm_app.cli.auditor", "Sign manifests by the rules and keep the public log of them."),
     "backup": ("hsm_app.cli.backup", "Make and restore backups as age files; show the 64-digit key."),
     "client": ("hsm_app.cli.client", "Keep a backup key in the vault and get it back."),
     "config": ("hsm_app.cli.config", "Check configuration files."),
     "fleet": ("hsm_app.cli.fleet", "Make a fleet of tokens and look at it."),
+    "log": ("hsm_app.cli.log", "Look at a public log of fleet keys."),
+    "namespace": ("hsm_app.cli.namespace", "Counter-sign manifests as their operator."),
     "relay": ("hsm_app.cli.relay", "Run the relay, the public front door."),
     "replica": ("hsm_app.cli.replica", "Run a replica, the HSM application of one token."),
+    "root-of-trust": ("hsm_app.cli.root_of_trust", "Say whom clients believe."),
     "tenant": ("hsm_app.cli.tenant", "Make tenant keys and account tokens, for development."),
     "token": ("hsm_app.cli.token", "Look at a PKCS#11 token and what it can do."),
+    "witness": ("hsm_app.cli.witness", "Cosign logs that only ever grow."),
 }
 
 
@@ -34,7 +39,7 @@ class LazyGroups(click.Group):
         if cmd_name not in GROUPS:
             return None
         module = importlib.import_module(GROUPS[cmd_name][0])
-        command = getattr(module, cmd_name)
+        command = getattr(module, cmd_name.replace("-", "_"))
         if not isinstance(command, click.Command):
             raise TypeError(f"{cmd_name} is no command")
         return command
@@ -50,8 +55,8 @@ def cli() -> None:
     """Keep the key of an end-to-end encrypted backup in a fleet of HSMs, behind a recovery code and ten guesses.
 
     Exit codes: 0 done, 2 wrong usage, 3 configuration, 4 protocol, 6 token, 7 no majority, 8 store, 9 backup file,
-    20 and up refused by policy (21 wrong code, 22 destroyed, 23 no record, 24 retry later, 25 account token, 26 stale,
-    27 owner's signature needed, 28 tenant's limit, 29 attempt id reused).
+    10 log or bundle, 20 and up refused by policy (21 wrong code, 22 destroyed, 23 no record, 24 retry later, 25 account
+    token, 26 stale, 27 owner's signature needed, 28 tenant's limit, 29 attempt id reused).
     """
 
 

@@ -7,6 +7,7 @@ silent or say too much are cut off.
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import socket
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from hsm_app.net.address import Address
 
 CONNECTIONS = 64
 IDLE_SECONDS = 10.0
+POLL_SECONDS = 0.05  # how long closing may take to be noticed
 LIMIT = 32 << 20  # bytes of a fetched file: a full bundle of the longest entries has half
 
 
@@ -47,7 +49,7 @@ class HttpServer:
             self._server = _Server((address.host, address.port), handler)
         except OSError as error:
             raise ConfigError(f"cannot listen on {address}: {error.strerror}", "Choose another address") from error
-        self._thread = Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = Thread(target=self._server.serve_forever, args=(POLL_SECONDS,), daemon=True)
         self._thread.start()
 
     @property
@@ -58,6 +60,28 @@ class HttpServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class HttpProgram:
+    """A server as a long-lived program: comes up, goes on until it is told, and lets go of what it was given."""
+
+    def __init__(self, address: Address, answer: Answer, *, body_limit: int = 0, closing: Callable[[], object]) -> None:
+        self._parts = address, answer, body_limit
+        self._closing = closing
+        self._server: HttpServer | None = None
+
+    async def start(self) -> None:
+        """ConfigError when the address cannot be had."""
+        self._server = HttpServer(*self._parts)
+
+    async def failure(self) -> None:
+        """A request that fails ends nothing, so this waits for ever."""
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        if self._server is not None:
+            await asyncio.to_thread(self._server.close)
+        self._closing()
 
 
 class _Server(ThreadingHTTPServer):

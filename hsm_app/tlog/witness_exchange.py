@@ -11,6 +11,7 @@ durable, by check and set, before the cosignature leaves.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -51,6 +52,11 @@ class Decision:
     status: int
     keep: Kept | None = None
     why: str = ""
+
+
+def origin_hash(origin: str) -> str:
+    """Return the hexadecimal SHA-256 of an origin: below it a witness publishes the log's last cosigned checkpoint."""
+    return hashlib.sha256(origin.encode()).hexdigest()
 
 
 def encode_request(old: int, proof: Sequence[bytes], note: bytes) -> bytes:

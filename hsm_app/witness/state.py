@@ -8,7 +8,6 @@ that it never cosigns two trees that contradict each other. The order is: cosign
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from hsm_app.errors import LogError, StoreError
 from hsm_app.tlog.checkpoint import signed_checkpoint
 from hsm_app.tlog.cosignature import cosign, cosigned_at
 from hsm_app.tlog.note import NOTE_LIMIT, VerifierKey
-from hsm_app.tlog.witness_exchange import CONFLICT, NOT_FOUND, OK, Decision, Kept, decide, parse_request
+from hsm_app.tlog.witness_exchange import CONFLICT, NOT_FOUND, OK, Decision, Kept, decide, origin_hash, parse_request
 
 LOGS = "logs"
 
@@ -102,8 +101,3 @@ class Witness:
 
     def _path(self, origin: str) -> Path:
         return self._root / LOGS / origin_hash(origin) / "checkpoint"
-
-
-def origin_hash(origin: str) -> str:
-    """Return the hexadecimal SHA-256 by which a log's notes are published."""
-    return hashlib.sha256(origin.encode()).hexdigest()

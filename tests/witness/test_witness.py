@@ -23,9 +23,9 @@ from hsm_app.tlog.cosignature import cosigned_at
 from hsm_app.tlog.merkle import EMPTY_ROOT, consistency_proof, root_of
 from hsm_app.tlog.note import VerifierKey, parse_note
 from hsm_app.tlog.policy import Endpoint
-from hsm_app.tlog.witness_exchange import LIMIT, Kept, encode_request, parse_request
+from hsm_app.tlog.witness_exchange import LIMIT, Kept, encode_request, origin_hash, parse_request
 from hsm_app.witness.service import answering
-from hsm_app.witness.state import Witness, origin_hash
+from hsm_app.witness.state import Witness
 from tests.tlog import trees
 from tests.tlog.keys import LOG, NOW, ORIGIN, WITNESSES, private, signed
 

@@ -1,0 +1,85 @@
+"""The auditor's directory and its configuration file.
+
+| file | holds |
+|---|---|
+| `auditor.toml` | which keys, and the root of trust of each namespace |
+| `keys/log.pem`, `keys/auditor.pem` | the private keys that sign checkpoints, and manifests (mode 0600) |
+| `public/`, `signed-checkpoint` | the log (`auditor.log_directory`) |
+| `signed/` | each envelope that the auditor ever signed, so that no epoch is signed twice |
+| `namespaces.json` | which entries of the log belong to which namespace; made anew from the log when it is lost |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hsm_app.durable import replace_file
+from hsm_app.errors import ConfigError
+from hsm_app.fleet.root_of_trust import RootOfTrust, check_expiry, parse_root_of_trust
+from hsm_app.key_files import make_key_file, read_key_file
+from hsm_app.settings import ExistingFile, read_settings
+from hsm_app.tlog.note import ED25519, VerifierKey
+
+FILE = "auditor.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditorSettings:
+    """`origin` names the log for ever; `namespaces` maps each namespace to the file of its root of trust."""
+
+    origin: str
+    log_key: ExistingFile
+    auditor_key: ExistingFile
+    namespaces: dict[str, ExistingFile] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """The public parts of a new auditor's keys: what goes into roots of trust."""
+
+    log: VerifierKey
+    auditor: str  # hexadecimal, Ed25519
+
+
+def create_auditor(root: Path, origin: str) -> Created:
+    """Make keys and configuration in a new or empty directory. ConfigError when it holds something."""
+    try:
+        (root / "keys").mkdir(mode=0o700, parents=True)
+    except OSError as error:
+        raise ConfigError(f"cannot create {root / 'keys'}: {error.strerror}", "Choose a new directory") from error
+    log, auditor = make_key_file(root / "keys" / "log.pem"), make_key_file(root / "keys" / "auditor.pem")
+    text = f'origin = "{origin}"\nlog_key = "keys/log.pem"\nauditor_key = "keys/auditor.pem"\n\n[namespaces]\n'
+    key = VerifierKey(origin, ED25519, log.key.public)  # refuses an origin that cannot be one before it is written
+    replace_file(root / FILE, text.encode())
+    return Created(key, auditor.key.public.hex())
+
+
+def read_auditor(root: Path) -> tuple[AuditorSettings, VerifierKey]:
+    """Return an auditor's settings and its log's key. ConfigError names what is wrong."""
+    settings = read_settings(root / FILE, AuditorSettings)
+    return settings, VerifierKey(settings.origin, ED25519, read_key_file(settings.log_key).key.public)
+
+
+def read_roots(settings: AuditorSettings, now: int) -> Mapping[str, RootOfTrust]:
+    """Return the root of trust of each namespace. ConfigError for one that has expired or is for something else."""
+    roots = {}
+    for namespace, path in settings.namespaces.items():
+        root = read_root_of_trust(path)
+        check_expiry(root, now)
+        if (root.namespace, root.origin) != (namespace, settings.origin):
+            raise ConfigError(
+                f"{path} is the root of trust of {root.namespace} in the log {root.origin}",
+                f"Give the one of {namespace} in {settings.origin}",
+            )
+        roots[namespace] = root
+    return roots
+
+
+def read_root_of_trust(path: Path) -> RootOfTrust:
+    """Read a root of trust's file. ConfigError when it cannot be read or is none."""
+    try:
+        return parse_root_of_trust(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}", "Check the path and its rights") from error

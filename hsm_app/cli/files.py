@@ -1,0 +1,31 @@
+"""Files that commands read whole and write once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hsm_app.durable import replace_file
+from hsm_app.errors import ConfigError
+
+LIMIT = 1 << 20  # bytes: whatever these commands read is smaller
+
+
+def read_whole(path: Path) -> bytes:
+    """Return a file's bytes. ConfigError when it cannot be read or has more than 1 MiB."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(LIMIT + 1)
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}", "Check the path and its rights") from error
+    if len(data) > LIMIT:
+        raise ConfigError(f"{path} has more than {LIMIT} bytes", "Check that it is the right file")
+    return data
+
+
+def write_once(path: Path, data: bytes) -> None:
+    """Write a new file durably. ConfigError when it exists with other content; the same content is fine."""
+    if path.exists():
+        if read_whole(path) == data:
+            return
+        raise ConfigError(f"{path} exists, with other content", "Choose another file")
+    replace_file(path, data)

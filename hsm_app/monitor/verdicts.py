@@ -1,0 +1,226 @@
+"""One look at a namespace in a log: for each epoch one verdict on each check, PASS, FAIL or NOT-PROVEN, and why.
+
+| check | PASS says |
+|---|---|
+| proof | the log's key signed the checkpoint that all else is held against |
+| artifact | the entry is two envelopes, and the manifest in it reads |
+| digest | the counter-signature names this manifest's SHA-256 and these signatures of the auditor |
+| auditor-signature | enough auditors that are trusted signed the manifest |
+| counter-signature | enough operators that are trusted counter-signed |
+| inclusion | the entry is in the tree of the checkpoint |
+| consistency | the tree continues the one that was seen before |
+| witnesses | enough witnesses cosigned the checkpoint |
+| freshness | they did so lately; of the last epoch also: its manifest is valid now |
+| delta | the epoch follows the one before it and names its digest |
+
+NOT-PROVEN is for what cannot be told from what is at hand: a first look has nothing to be consistent with, and the
+first epoch that is shown may have had another before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+
+from hsm_app.errors import ConfigError, LogError
+from hsm_app.fleet.bundle import Entry, check_time, check_witnesses, parse_entry
+from hsm_app.fleet.countersignature import check_countersignature
+from hsm_app.fleet.manifest import Manifest
+from hsm_app.fleet.manifest_json import parse_manifest
+from hsm_app.fleet.root_of_trust import RootOfTrust
+from hsm_app.monitor.source import fetch_entries
+from hsm_app.tlog import tiles
+from hsm_app.tlog.checkpoint import Checkpoint, signed_checkpoint
+from hsm_app.tlog.merkle import (
+    Read,
+    consistency_proof,
+    inclusion_proof,
+    leaf_hash,
+    verify_consistency,
+    verify_inclusion,
+)
+from hsm_app.tlog.note import Note
+from hsm_app.tlog.tiles import Fetch
+
+CHECKS = (
+    "proof", "artifact", "digest", "auditor-signature", "counter-signature", "inclusion", "consistency", "witnesses",
+    "freshness", "delta",
+)  # fmt: skip
+
+
+class Outcome(StrEnum):
+    PASS = "PASS"
+    FAIL = "FAIL"
+    NOT_PROVEN = "NOT-PROVEN"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    outcome: Outcome
+    why: str
+
+
+Verdicts = Mapping[str, Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochVerdicts:
+    """One entry of the namespace: its place in the log, its manifest unless that does not read, and all checks."""
+
+    index: int
+    manifest: Manifest | None
+    verdicts: Verdicts
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look saw. `checkpoint` is None when the log shows none that its key signed."""
+
+    checkpoint: Checkpoint | None
+    epochs: tuple[EpochVerdicts, ...]
+    log: Verdicts
+
+    @property
+    def has_failed(self) -> bool:
+        shown = (self.log, *(epoch.verdicts for epoch in self.epochs))
+        return any(verdict.outcome is Outcome.FAIL for verdicts in shown for verdict in verdicts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    index: int
+    raw: bytes
+    entry: Entry
+    manifest: Manifest | None
+
+
+def look(fetch: Fetch, root: RootOfTrust, *, now: int, seen: Checkpoint | None, limit: int) -> Look:
+    """Look at the last `limit` epochs of a namespace. QuorumError or StoreError when the log cannot be read."""
+    try:
+        note, checkpoint = fetch_checkpoint(fetch, root)
+    except LogError as error:
+        return Look(None, (), {"proof": Verdict(Outcome.FAIL, error.what)})
+    read = tiles.reader(checkpoint.size, fetch)
+    log = {
+        "proof": Verdict(Outcome.PASS, f"{checkpoint.size} entries, signed by {root.origin}"),
+        "consistency": _consistency(checkpoint, seen, read),
+        "witnesses": attempt(lambda: check_witnesses_only(note, root, now), "the quorum cosigned"),
+        "freshness": attempt(lambda: check_witnesses(note, root, now), "cosigned lately"),
+    }
+    found = _find(fetch_entries(fetch, checkpoint.size, 0), root)
+    shown = found[-limit:]
+    before = found[-limit - 1] if len(found) > limit else None
+    epochs = [
+        _epoch(one, previous, checkpoint, read, root, now=now if one is found[-1] else None, log=log)
+        for previous, one in pairwise([before, *shown])
+        if one is not None
+    ]
+    return Look(checkpoint, tuple(epochs), log)
+
+
+def fetch_checkpoint(fetch: Fetch, root: RootOfTrust) -> tuple[Note, Checkpoint]:
+    """Return the log's present checkpoint. LogError unless the log's key signed it."""
+    return signed_checkpoint(fetch(tiles.CHECKPOINT) or b"", root.policy.log(root.origin).key, root.origin)
+
+
+def check_witnesses_only(note: Note, root: RootOfTrust, now: int) -> None:
+    """LogError when too few witnesses cosigned, whenever they did."""
+    try:
+        check_witnesses(note, root, now)
+    except LogError as error:
+        if error.check != "freshness":
+            raise
+
+
+def attempt(check: Callable[[], object], passed: str) -> Verdict:
+    """Return PASS with these words when a check raises nothing, otherwise FAIL with the error's."""
+    try:
+        check()
+    except (LogError, ConfigError) as error:
+        return Verdict(Outcome.FAIL, error.what)
+    return Verdict(Outcome.PASS, passed)
+
+
+def _consistency(checkpoint: Checkpoint, seen: Checkpoint | None, read: Read) -> Verdict:
+    if seen is None:
+        return Verdict(Outcome.NOT_PROVEN, "a first look: nothing to compare with")
+
+    def check() -> None:
+        if checkpoint.size < seen.size:
+            raise LogError("consistency", f"the log had {seen.size} entries, and now has {checkpoint.size}")
+        proof = consistency_proof(seen.size, checkpoint.size, read)
+        verify_consistency(seen.size, checkpoint.size, seen.root, checkpoint.root, proof)
+
+    return attempt(check, f"continues the tree of {seen.size} entries")
+
+
+def _find(entries: list[bytes], root: RootOfTrust) -> list[_Found]:
+    """Return the namespace's entries, and those that its keys signed and that do not read."""
+    found = []
+    for index, raw in enumerate(entries):
+        try:
+            entry = parse_entry(raw)
+        except LogError:
+            continue  # somebody else's
+        try:
+            manifest: Manifest | None = parse_manifest(entry.auditor.payload)
+        except ConfigError:
+            manifest = None
+        is_ours = root.auditors.has_signed(entry.auditor) if manifest is None else manifest.namespace == root.namespace
+        if is_ours:
+            found.append(_Found(index, raw, entry, manifest))
+    return found
+
+
+def _epoch(
+    one: _Found,
+    previous: _Found | None,
+    checkpoint: Checkpoint,
+    read: Read,
+    root: RootOfTrust,
+    *,
+    now: int | None,
+    log: Verdicts,
+) -> EpochVerdicts:
+    """`now` is None for an epoch that another one has followed."""
+    entry, manifest = one.entry, one.manifest
+    if manifest is None:
+        return EpochVerdicts(one.index, None, {**log, "artifact": Verdict(Outcome.FAIL, "its manifest does not read")})
+
+    def include() -> None:
+        proof = inclusion_proof(one.index, checkpoint.size, read)
+        verify_inclusion(leaf_hash(one.raw), one.index, checkpoint.size, proof, checkpoint.root)
+
+    verdicts = {
+        **log,
+        "artifact": Verdict(Outcome.PASS, f"epoch {manifest.epoch}, {len(manifest.raw)} bytes"),
+        "digest": attempt(
+            lambda: check_countersignature(entry.operator, manifest, entry.auditor), manifest.digest.hex()
+        ),
+        "auditor-signature": _signed(root.auditors.has_signed(entry.auditor), "auditors"),
+        "counter-signature": _signed(root.operators.has_signed(entry.operator), "operators"),
+        "inclusion": attempt(include, f"entry {one.index} of {checkpoint.size}"),
+        "delta": _delta(manifest, previous),
+    }
+    if now is not None and log["freshness"].outcome is Outcome.PASS:
+        verdicts["freshness"] = attempt(lambda: check_time(manifest, root, now), "cosigned lately, and valid now")
+    return EpochVerdicts(one.index, manifest, {check: verdicts[check] for check in CHECKS})
+
+
+def _signed(is_signed: bool, who: str) -> Verdict:
+    if is_signed:
+        return Verdict(Outcome.PASS, f"signed by enough {who}")
+    return Verdict(Outcome.FAIL, f"too few of the {who} that are trusted signed")
+
+
+def _delta(manifest: Manifest, previous: _Found | None) -> Verdict:
+    if manifest.epoch == 1 and previous is None:
+        return Verdict(Outcome.PASS, "the first epoch")
+    if previous is None or previous.manifest is None:
+        return Verdict(Outcome.NOT_PROVEN, "the epoch before it was not looked at")
+    last = previous.manifest
+    if (manifest.epoch, manifest.previous_sha256) != (last.epoch + 1, last.digest):
+        return Verdict(Outcome.FAIL, f"does not follow epoch {last.epoch}")
+    return Verdict(Outcome.PASS, f"follows epoch {last.epoch}")

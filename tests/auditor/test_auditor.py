@@ -1,0 +1,194 @@
+"""The auditor's rules and its two acts: what is signed, what is not, and what a crash leaves behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hsm_app.auditor.namespaces import FILE as NAMESPACES
+from hsm_app.auditor.whole import verify_whole
+from hsm_app.errors import ConfigError, LogError
+from hsm_app.fleet.bundle import verify_bundle
+from hsm_app.fleet.manifest import Assurance, AssuranceLevel
+from hsm_app.fleet.manifest_json import parse_manifest
+from hsm_app.fleet.publication import changes
+from tests.auditor.world import DAY, World, following, manifest, world
+from tests.fleet import trust
+from tests.fleet.example import example_fleet
+
+VENDOR = Assurance(
+    key_custody=AssuranceLevel.VENDOR_ROOTED,
+    code_enforcement=AssuranceLevel.NONE,
+    anchor_freshness=AssuranceLevel.NONE,
+)
+
+
+@pytest.fixture
+def audited(tmp_path: Path) -> Iterator[World]:
+    with world(tmp_path) as made:
+        yield made
+
+
+def test_epochs_are_signed_logged_and_believed_one_after_the_other(audited: World) -> None:
+    raw, seen = manifest(), None
+    for epoch in (1, 2, 3):
+        published = audited.whole(raw)
+        found = verify_bundle(published.bundle, audited.root, now=int(time.time()), seen=seen)
+        assert (found.manifest.raw, found.checkpoint.size, published.index) == (raw, epoch, epoch - 1)
+        seen, raw = found.seen, following(raw)
+
+
+REFUSED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "the same epoch again": ("delta", lambda last: last),
+    "an epoch left out": ("delta", lambda last: following(following(last))),
+    "another predecessor": ("delta", lambda _: manifest(2, bytes(32))),
+    "a manifest that has expired": ("freshness", lambda last: following(last, not_after=int(time.time()) - 1)),
+    "a manifest of the future": (
+        "freshness",
+        lambda last: following(last, issued_at=int(time.time()) + DAY, not_after=int(time.time()) + 9 * DAY),
+    ),
+    "a claim without evidence": (
+        "artifact",
+        lambda last: following(last, fleets=(replace(example_fleet(), assurance=VENDOR),)),
+    ),
+}
+
+
+@pytest.mark.parametrize(("check", "make"), REFUSED.values(), ids=REFUSED.keys())
+def test_is_not_signed(audited: World, check: str, make: Callable[[bytes], bytes]) -> None:
+    raw = manifest()
+    audited.whole(raw)
+    with pytest.raises(LogError) as refused:
+        audited.sign(make(raw))
+    assert refused.value.check == check
+    evident = replace(example_fleet(), assurance=VENDOR, evidence_sha256=bytes(32))
+    audited.sign(following(raw, fleets=(evident,)))
+
+
+def test_an_epoch_is_signed_with_one_content(audited: World) -> None:
+    raw = manifest()
+    assert audited.sign(raw) == audited.sign(raw)
+    with pytest.raises(LogError, match="other content"):
+        audited.sign(manifest(fleets=(trust.other_fleet(),)))
+
+
+def test_a_namespace_that_is_not_audited_here_is_refused(audited: World) -> None:
+    with pytest.raises(ConfigError, match="no namespace of this auditor"):
+        audited.sign(manifest(namespace="vault.example/others"))
+
+
+def test_what_the_operator_did_not_counter_sign_is_not_logged(audited: World) -> None:
+    envelope = audited.sign(manifest())
+    stranger = trust.sign_countersignature(
+        parse_manifest(manifest()), trust.parse_envelope(envelope, trust.MANIFEST_TYPE), [trust.operator(5)]
+    )
+    with pytest.raises(LogError) as refused:
+        audited.publish(envelope, stranger)
+    assert refused.value.check == "counter-signature"
+    opened = audited.open()
+    assert opened.log.checkpoint.size == 0
+    opened.close()
+
+
+def test_without_enough_witnesses_it_is_logged_and_goes_on_later(audited: World) -> None:
+    envelope = audited.sign(manifest())
+    port = audited.servers[1].port
+    audited.servers[1].close()
+    with pytest.raises(LogError, match="too few witnesses") as refused:
+        audited.publish(envelope)
+    assert refused.value.check == "witnesses"
+    assert f"127.0.0.1:{port}" in str(refused.value)
+
+
+def test_publishing_again_logs_nothing_twice(audited: World) -> None:
+    envelope = audited.sign(manifest())
+    counter = audited.countersign(envelope)
+    first = audited.publish(envelope, counter)
+    again = audited.publish(envelope, counter)
+    assert (again.index, again.size) == (first.index, first.size) == (0, 1)
+
+
+def killed(audited: World, step: int, act: str, *contents: bytes) -> int | None:
+    files = []
+    for number, content in enumerate(contents):
+        files.append(str(audited.directory / f"file-{number}"))
+        Path(files[-1]).write_bytes(content)
+    script = str(Path(__file__).with_name("killed_auditor.py"))
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, script, str(audited.auditor), str(step), act, *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode in (0, -9), done.stderr
+    return int(done.stdout) if done.returncode == 0 else None
+
+
+def test_an_auditor_killed_while_signing_signed_nothing_or_one_content(audited: World) -> None:
+    raw = manifest()
+    for step in range(4):
+        if killed(audited, step, "sign", raw) is not None:
+            assert step == 1
+            break
+        assert audited.sign(raw) == audited.sign(raw)
+        next((audited.auditor / "signed").iterdir()).unlink()
+    else:
+        raise AssertionError("no run came to the end")
+
+
+def test_an_auditor_killed_while_publishing_goes_on_where_it_was(audited: World) -> None:
+    raw = manifest()
+    audited.whole(raw)
+    for step in range(12):
+        raw = following(raw)
+        envelope = audited.sign(raw)
+        counter = audited.countersign(envelope)
+        ended = killed(audited, step, "publish", envelope, counter)
+        published = audited.publish(envelope, counter)
+        found = verify_bundle(published.bundle, audited.root, now=int(time.time()), seen=None)
+        assert (found.manifest.raw, found.checkpoint.size) == (raw, step + 2)
+        if ended is not None:
+            assert step == ended == 5  # entries, tile, signature, index, public checkpoint
+            return
+    raise AssertionError("no run came to the end")
+
+
+def test_a_lost_or_damaged_index_is_made_anew(audited: World) -> None:
+    raw = manifest()
+    audited.whole(raw)
+    audited.whole(following(raw))
+    path = audited.auditor / NAMESPACES
+    for content in (None, b"", b"{}", b'{"size": 99, "namespaces": {}}', b'{"size": 2, "namespaces": []}'):
+        path.unlink() if content is None else path.write_bytes(content)
+        opened = audited.open()
+        assert [found.epoch for _, _, found in opened.namespaces.entries(trust.NAMESPACE)] == [1, 2]
+        opened.close()
+
+
+def test_the_whole_log_is_verified_and_each_damaged_file_is_named(audited: World) -> None:
+    audited.whole(manifest())
+    opened = audited.open()
+    key = audited.root.policy.log(audited.root.origin).key
+    assert verify_whole(opened.log, key).entries == 1
+    for file in ("tile/0/000.p/1", "tile/entries/000.p/1", "checkpoint"):
+        path = audited.auditor / "public" / file
+        kept = path.read_bytes()
+        path.write_bytes(bytes(len(kept)))
+        with pytest.raises(LogError):
+            verify_whole(opened.log, key)
+        path.write_bytes(kept)
+    opened.close()
+
+
+def test_what_changes_is_said_in_words() -> None:
+    raw = manifest()
+    old, new = parse_manifest(raw), parse_manifest(following(raw, fleets=(trust.other_fleet(),)))
+    lines = changes(old, new)
+    assert [line for line in lines if "session key" in line] == [
+        f"~ fleet fleet-1 session key: {old.fleets[0].kem_public.hex()} -> {new.fleets[0].kem_public.hex()}"
+    ]
+    assert all(line.startswith("+ ") for line in changes(None, old))

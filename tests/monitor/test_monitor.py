@@ -1,0 +1,279 @@
+"""Watching a log: an honest one passes every check, and each way to cheat is named.
+
+Covered: split view (against what was kept, and against what witnesses saw), rollback, unknown keys, manifests that do
+not read, gaps, damaged and missing files, stale cosignatures. Not covered: a log that shows nothing at all to anyone.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hsm_app.auditor.log_directory import LogDirectory
+from hsm_app.auditor.site import serving
+from hsm_app.auditor.witnesses import gather
+from hsm_app.errors import ConfigError, LogError, QuorumError
+from hsm_app.fleet.countersignature import MANIFEST_TYPE
+from hsm_app.fleet.dsse import sign_envelope
+from hsm_app.key_files import read_key_file
+from hsm_app.monitor.following import State, compare_with_witnesses, follow, read_state, write_state
+from hsm_app.monitor.source import open_source
+from hsm_app.monitor.verdicts import CHECKS, Look, Outcome, fetch_checkpoint, look
+from hsm_app.net.address import Address
+from hsm_app.net.http import HttpServer, request
+from tests.auditor.world import DAY, World, following, manifest, world
+from tests.fleet import trust
+
+NAMESPACE = trust.NAMESPACE
+
+
+@pytest.fixture
+def audited(tmp_path: Path) -> Iterator[World]:
+    """Three epochs, between entries of others."""
+    with world(tmp_path) as made:
+        raw = manifest()
+        made.whole(raw)
+        append(made, b"an entry of somebody else")
+        for _ in range(2):
+            raw = following(raw)
+            made.whole(raw)
+        yield made
+
+
+def append(audited: World, *entries: bytes) -> None:
+    """Put entries into the log without asking for its rules, as an auditor who cheats can; show it to all witnesses."""
+    opened = audited.open()
+    opened.log.append(entries)
+    opened.close()
+    refresh(audited)
+
+
+def refresh(audited: World) -> None:
+    """Have the present tree cosigned and published."""
+    opened = audited.open()
+    try:
+        gathered = gather(opened.log.note, opened.log.prove_growth, audited.root.policy.witnesses)
+        opened.log.publish(gathered.note)
+    finally:
+        opened.close()
+
+
+def public(audited: World) -> str:
+    return str(audited.auditor / "public")
+
+
+def seen(audited: World, *, now: int | None = None, limit: int = 50) -> Look:
+    return look(open_source(public(audited)), audited.root, now=now or int(time.time()), seen=None, limit=limit)
+
+
+def failed(seen: Look) -> set[str]:
+    shown = [seen.log, *(epoch.verdicts for epoch in seen.epochs)]
+    return {name for verdicts in shown for name, one in verdicts.items() if one.outcome is Outcome.FAIL}
+
+
+def watch(audited: World, state: State | None = None, now: int | None = None) -> State:
+    roots = {NAMESPACE: audited.root}
+    return follow(open_source(public(audited)), roots, state or State(), now or int(time.time())).state
+
+
+# -- one look
+
+
+def test_an_honest_log_passes(audited: World) -> None:
+    found = seen(audited)
+    assert [epoch.manifest.epoch for epoch in found.epochs if epoch.manifest] == [1, 2, 3]
+    assert not failed(found)
+    for epoch in found.epochs:
+        assert tuple(epoch.verdicts) == CHECKS
+        unproven = {name for name, one in epoch.verdicts.items() if one.outcome is Outcome.NOT_PROVEN}
+        assert unproven == {"consistency"}  # a first look
+
+
+def test_the_last_epochs_are_shown_when_a_limit_is_given(audited: World) -> None:
+    found = seen(audited, limit=2)
+    assert [epoch.manifest.epoch for epoch in found.epochs if epoch.manifest] == [2, 3]
+    assert not failed(found)
+    assert found.epochs[0].verdicts["delta"].outcome is Outcome.PASS
+
+
+def test_growth_is_proved_to_who_looked_before(audited: World) -> None:
+    before = seen(audited).checkpoint
+    append(audited, b"more")
+    found = look(open_source(public(audited)), audited.root, now=int(time.time()), seen=before, limit=1)
+    assert found.log["consistency"].outcome is Outcome.PASS
+    forged = before.__class__(before.origin, before.size, bytes(32)) if before else None
+    found = look(open_source(public(audited)), audited.root, now=int(time.time()), seen=forged, limit=1)
+    assert failed(found) == {"consistency"}
+
+
+def entry(raw: bytes, *, auditor: trust.EdSigner | None = None, operator: int = 0, audited: World) -> bytes:
+    signer = auditor or read_key_file(audited.auditor / "keys" / "auditor.pem")
+    envelope = sign_envelope(MANIFEST_TYPE, raw, [signer])
+    read = trust.parse_envelope(envelope, MANIFEST_TYPE)
+    counter = trust.sign_countersignature(trust.parse_manifest(raw), read, [trust.operator(operator)])
+    return envelope + b"\n" + counter + b"\n"
+
+
+def unreadable(audited: World) -> bytes:
+    good = entry(manifest(), audited=audited).split(b"\n")
+    signer = read_key_file(audited.auditor / "keys" / "auditor.pem")
+    return sign_envelope(MANIFEST_TYPE, b"{}", [signer]) + b"\n" + good[1] + b"\n"
+
+
+CHEATS: dict[str, tuple[set[str], Callable[[World], bytes]]] = {
+    "an auditor whom nobody knows": (
+        {"auditor-signature", "delta"},
+        lambda audited: entry(manifest(), auditor=trust.auditor(7), audited=audited),
+    ),
+    "an operator whom nobody knows": (
+        {"counter-signature", "delta"},
+        lambda audited: entry(manifest(), operator=7, audited=audited),
+    ),
+    "a second first epoch": ({"delta"}, lambda audited: entry(manifest(), audited=audited)),
+    "a manifest that does not read": ({"artifact"}, unreadable),
+}
+
+
+@pytest.mark.parametrize(("checks", "make"), CHEATS.values(), ids=CHEATS.keys())
+def test_the_log_shows(audited: World, checks: set[str], make: Callable[[World], bytes]) -> None:
+    state = watch(audited)
+    append(audited, make(audited))
+    assert failed(seen(audited)) == checks
+    with pytest.raises(LogError) as alarmed:
+        watch(audited, state)
+    assert alarmed.value.check in checks
+
+
+DAMAGE: dict[str, Callable[[Path], None]] = {
+    "the checkpoint is missing": lambda log: (log / "checkpoint").unlink(),
+    "the checkpoint was changed": lambda log: (log / "checkpoint").write_bytes(
+        (log / "checkpoint").read_bytes().replace(b"\n4\n", b"\n3\n")
+    ),
+    "a tile was changed": lambda log: (log / "tile/0/000.p/4").write_bytes(bytes(128)),
+    "an entry was changed": lambda log: (log / "tile/entries/000.p/4").write_bytes(
+        (log / "tile/entries/000.p/4").read_bytes().replace(b"somebody else", b"nobody at all")
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
+def test_damage_is_noticed_when(audited: World, damage: Callable[[Path], None]) -> None:
+    damage(audited.auditor / "public")
+    with pytest.raises(LogError):
+        watch(audited)
+
+
+def test_a_changed_entry_of_the_namespace_fails_its_inclusion(audited: World) -> None:
+    path = audited.auditor / "public/tile/entries/000.p/4"
+    path.write_bytes(path.read_bytes().replace(b'"keyid":"', b'"keyid":"x')[: len(path.read_bytes())])
+    with pytest.raises(LogError):
+        seen(audited)  # the bundle of entries no longer has its length
+    shutil.copy(audited.auditor / "public/tile/entries/000.p/3", path)
+    with pytest.raises(LogError):
+        seen(audited)
+
+
+def test_old_cosignatures_are_not_fresh(audited: World) -> None:
+    assert failed(seen(audited, now=int(time.time()) + 8 * DAY)) == {"freshness"}
+    with pytest.raises(LogError) as alarmed:
+        watch(audited, now=int(time.time()) + 8 * DAY)
+    assert alarmed.value.check == "freshness"
+
+
+# -- again and again
+
+
+def test_each_epoch_is_told_once_with_what_changed(audited: World, tmp_path: Path) -> None:
+    fetch, roots = open_source(public(audited)), {NAMESPACE: audited.root}
+    first = follow(fetch, roots, State(), int(time.time()))
+    assert [one.epoch for one in first.epochs] == [1, 2, 3]
+    write_state(tmp_path / "seen.json", first.state)
+    opened = audited.open()
+    last = opened.namespaces.last(NAMESPACE)
+    opened.close()
+    assert last is not None
+    audited.whole(following(last[2].raw, fleets=(trust.other_fleet(),)))
+    second = follow(fetch, roots, read_state(tmp_path / "seen.json"), int(time.time()))
+    assert [(one.epoch, [line[:26] for line in one.changes if "key" in line]) for one in second.epochs] == [
+        (4, ["~ fleet fleet-1 session ke"])
+    ]
+    assert follow(fetch, roots, second.state, int(time.time())).epochs == []
+
+
+def test_a_rollback_is_an_alarm(audited: World) -> None:
+    kept = audited.directory / "kept"
+    shutil.copytree(audited.auditor / "public", kept)
+    append(audited, b"more")
+    state = watch(audited)
+    with pytest.raises(LogError, match="ROLLBACK"):
+        follow(open_source(str(kept)), {NAMESPACE: audited.root}, state, int(time.time()))
+
+
+def forked(audited: World) -> None:
+    """Put the log back to before its last entry, and let it go on with another one."""
+    opened = audited.open()
+    entries = [opened.log.entry(index) for index in range(3)]
+    opened.close()
+    shutil.rmtree(audited.auditor / "public")
+    (audited.auditor / "signed-checkpoint").unlink()
+    (audited.auditor / "namespaces.json").unlink()
+    signer = read_key_file(audited.auditor / "keys" / "log.pem")
+    key = audited.root.policy.log(audited.root.origin).key
+    log = LogDirectory.create(audited.auditor, key, signer.sign)
+    log.publish(log.append([*entries, b"another fourth entry", b"and a fifth"]))
+    log.close()
+
+
+def test_a_split_view_is_an_alarm_for_who_saw_the_other_side(audited: World) -> None:
+    state = watch(audited)
+    forked(audited)
+    with pytest.raises(LogError) as alarmed:
+        watch(audited, state)
+    assert alarmed.value.check == "consistency"
+
+
+def test_a_split_view_is_an_alarm_when_witnesses_saw_the_other_side(audited: World) -> None:
+    """A monitor that looks for the first time, at the forked side, asks the witnesses what they saw."""
+    forked(audited)
+    fetch = open_source(public(audited))
+    _, checkpoint = fetch_checkpoint(fetch, audited.root)
+    with pytest.raises(LogError, match="SPLIT VIEW"):
+        list(compare_with_witnesses(fetch, checkpoint, audited.root))
+
+
+def test_a_witness_that_is_away_is_a_note(audited: World) -> None:
+    audited.servers[0].close()
+    followed = follow(open_source(public(audited)), {NAMESPACE: audited.root}, State(), int(time.time()))
+    assert any("w0" in note for note in followed.notes)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b'{"size": -1, "root": "", "last": {}}', b'{"size": 1, "root": "00", "last": []}']
+)
+def test_a_state_that_does_not_read_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "seen.json").write_bytes(content)
+    with pytest.raises(ConfigError):
+        read_state(tmp_path / "seen.json")
+
+
+# -- over HTTP
+
+
+def test_the_same_over_http(audited: World) -> None:
+    server = HttpServer(Address(host="127.0.0.1", port=0), serving(audited.auditor / "public"))
+    url = f"http://127.0.0.1:{server.port}"
+    found = look(open_source(url), audited.root, now=int(time.time()), seen=None, limit=9)
+    assert not failed(found)
+    assert len(found.epochs) == 3
+    for path in ("/", "/../auditor.toml", "/keys/log.pem", "/tile/0/000.p/4/../../../../keys/log.pem", "/tile/0/000"):
+        assert request("GET", url + path).status == 404
+    assert request("POST", url + "/checkpoint", b"x").status == 413
+    assert "no-cache" in request("GET", url + "/checkpoint").headers["Cache-Control"]
+    assert "immutable" in request("GET", url + "/tile/0/000.p/4").headers["Cache-Control"]
+    server.close()
+    with pytest.raises(QuorumError):
+        look(open_source(url), audited.root, now=int(time.time()), seen=None, limit=9)
