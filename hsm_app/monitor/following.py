@@ -20,12 +20,12 @@ from hsm_app.fleet.publication import changes
 from hsm_app.fleet.root_of_trust import RootOfTrust
 from hsm_app.fleet.strict_json import load_document
 from hsm_app.monitor.source import fetch_entries
-from hsm_app.monitor.verdicts import fetch_checkpoint
+from hsm_app.monitor.verdicts import check_tiles, fetch_checkpoint
 from hsm_app.net.http import request
 from hsm_app.tlog import tiles
 from hsm_app.tlog.checkpoint import Checkpoint, signed_checkpoint
 from hsm_app.tlog.cosignature import cosigned_at
-from hsm_app.tlog.merkle import EMPTY_ROOT, consistency_proof, inclusion_proof, leaf_hash, root_of, verify_consistency
+from hsm_app.tlog.merkle import EMPTY_ROOT, consistency_proof, inclusion_proof, leaf_hash, verify_consistency
 from hsm_app.tlog.merkle import verify_inclusion as verify
 from hsm_app.tlog.policy import Endpoint
 from hsm_app.tlog.tiles import Fetch
@@ -96,8 +96,7 @@ def follow(fetch: Fetch, roots: Mapping[str, RootOfTrust], state: State, now: in
         raise LogError("consistency", f"ROLLBACK: the log had {state.size} entries, and now has {checkpoint.size}")
     proof = consistency_proof(state.size, checkpoint.size, read)
     verify_consistency(state.size, checkpoint.size, state.root, checkpoint.root, proof)
-    if root_of(checkpoint.size, read) != checkpoint.root:
-        raise LogError("inclusion", "the log's tiles do not make the root that it signed")
+    check_tiles(checkpoint, read)
     last, epochs = dict(state.last), list[NewEpoch]()
     for index, raw in enumerate(fetch_entries(fetch, checkpoint.size, state.size), state.size):
         verify(leaf_hash(raw), index, checkpoint.size, inclusion_proof(index, checkpoint.size, read), checkpoint.root)

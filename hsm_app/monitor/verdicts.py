@@ -2,7 +2,7 @@
 
 | check | PASS says |
 |---|---|
-| proof | the log's key signed the checkpoint that all else is held against |
+| proof | the log's key signed the checkpoint that all else is held against, and the log's tiles make its root |
 | artifact | the entry is two envelopes, and the manifest in it reads |
 | digest | the counter-signature names this manifest's SHA-256 and these signatures of the auditor |
 | auditor-signature | enough auditors that are trusted signed the manifest |
@@ -38,6 +38,7 @@ from hsm_app.tlog.merkle import (
     consistency_proof,
     inclusion_proof,
     leaf_hash,
+    root_of,
     verify_consistency,
     verify_inclusion,
 )
@@ -104,7 +105,7 @@ def look(fetch: Fetch, root: RootOfTrust, *, now: int, seen: Checkpoint | None, 
         return Look(None, (), {"proof": Verdict(Outcome.FAIL, error.what)})
     read = tiles.reader(checkpoint.size, fetch)
     log = {
-        "proof": Verdict(Outcome.PASS, f"{checkpoint.size} entries, signed by {root.origin}"),
+        "proof": attempt(lambda: check_tiles(checkpoint, read), f"{checkpoint.size} entries, signed by {root.origin}"),
         "consistency": _consistency(checkpoint, seen, read),
         "witnesses": attempt(lambda: check_witnesses_only(note, root, now), "the quorum cosigned"),
         "freshness": attempt(lambda: check_witnesses(note, root, now), "cosigned lately"),
@@ -123,6 +124,12 @@ def look(fetch: Fetch, root: RootOfTrust, *, now: int, seen: Checkpoint | None, 
 def fetch_checkpoint(fetch: Fetch, root: RootOfTrust) -> tuple[Note, Checkpoint]:
     """Return the log's present checkpoint. LogError unless the log's key signed it."""
     return signed_checkpoint(fetch(tiles.CHECKPOINT) or b"", root.policy.log(root.origin).key, root.origin)
+
+
+def check_tiles(checkpoint: Checkpoint, read: Read) -> None:
+    """LogError unless the tiles that the log shows make the root that it signed."""
+    if root_of(checkpoint.size, read) != checkpoint.root:
+        raise LogError("proof", "the log's tiles do not make the root that it signed")
 
 
 def check_witnesses_only(note: Note, root: RootOfTrust, now: int) -> None:

@@ -2,11 +2,12 @@
 
 Covered: frames in any pieces, messages of client, relay, replica and operator, contents of replica links, sealed
 requests and answers with anything inside, OPAQUE messages, tickets, manifests, certificates, account tokens, stored
-records and anchors. Not covered: what a token says, and SQL.
+records and anchors, notes, proofs, policies, envelopes, bundles. Not covered: what a token says, and SQL.
 """
 
 from __future__ import annotations
 
+import base64
 from random import Random
 
 import pytest
@@ -15,6 +16,7 @@ from hsm_app.consensus.acceptor import Prepare
 from hsm_app.errors import ProtocolError
 from hsm_app.replica.keeper import Question
 from hsm_app.replica.vote_messages import to_question
+from hsm_app.tlog import note
 from hsm_app.wire import frames, session, votes
 from hsm_app.wire.padding import unpad
 from tests.fuzz import links
@@ -78,6 +80,11 @@ def test_a_field_of_a_vote_that_is_not_read_is_found(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(links, "to_question", forgetful)
     assert found(links.LINKS)
+
+
+def test_base64_that_is_not_canonical_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(note, "decode64", lambda text, _: base64.b64decode(text + "=="))
+    assert found(HARNESSES["transparency"])
 
 
 def test_an_encoding_that_is_not_the_only_one_is_found() -> None:
