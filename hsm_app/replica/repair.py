@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -109,17 +108,18 @@ class Repair:
         """Install what this replica lacks of one peer's rows; return how many records it could not."""
         buckets = await self._comparison.differing_buckets(peer)
         done = found = left = 0
-        began = time.monotonic()
+        clock = asyncio.get_running_loop().time
+        began = clock()
         for part in parts(buckets, BUCKETS_LIMIT):
             lagging = await self._missed(peer, part)
             found, done = found + len(lagging), done + len(part)
             for accepted in lagging.values():
                 self._ballots.observe(accepted)
             for records in parts(sorted(lagging), RECORDS_LIMIT):
-                batch_began = time.monotonic()
+                batch_began = clock()
                 left += await self._install(peer, {record: lagging[record] for record in records})
-                self._tell(found, done, len(buckets), began)
-                await asyncio.sleep(max(PAUSE, time.monotonic() - batch_began))
+                self._tell(found, done, len(buckets), clock() - began)
+                await asyncio.sleep(max(PAUSE, clock() - batch_began))
         return left
 
     async def _missed(self, peer: ReplicaId, buckets: Sequence[int]) -> dict[RecordId, Ballot]:
@@ -130,11 +130,11 @@ class Repair:
             lagging = await self._comparison.still_lagging(lagging)
         return lagging
 
-    def _tell(self, found: int, done: int, buckets: int, began: float) -> None:
+    def _tell(self, found: int, done: int, buckets: int, seconds: float) -> None:
         """Note the progress: `found` lagging records in the first `done` of the buckets that differ."""
         self.progress.is_level = False
         self.progress.to_go = found * (buckets - done) // done
-        self.progress.per_second = found / max(0.001, time.monotonic() - began)
+        self.progress.per_second = found / max(0.001, seconds)
 
     async def _install(self, peer: ReplicaId, heads: Mapping[RecordId, Ballot]) -> int:
         """Install records that a peer holds under these ballots; return how many of them could not be."""

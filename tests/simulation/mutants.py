@@ -19,6 +19,7 @@ from hsm_app.merkle.anchor import EMPTY_ROOT
 from hsm_app.replica import anchors
 from hsm_app.replica.keeper import VoteKeeper
 from hsm_app.replica.register import Register
+from hsm_app.replica.repair import Repair
 from hsm_app.vault import recovery, registration
 from hsm_app.wire import hello
 from tests.simulation.disks import SimulatedAnchor
@@ -30,6 +31,7 @@ from tests.simulation.world import World
 SEEDS = 400  # within which each is found
 
 Change = tuple[Callable[..., Any], str, str]
+WRONG_BALLOT = "Accept(ballot=chosen[record], value=value, next=chosen[record])"
 OPEN = inspect.getattr_static(VoteKeeper, "open").__func__
 RELEASE = "step = await self._advance(record, proposer, proposer.answer(change))"
 
@@ -128,6 +130,10 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         (hello.check_hello, '("fleet", "group", "manifest_digest")', '("fleet", "group")'),
         (hello.check_hello, "peer.incarnation != members[peer.replica]", "False"),
         (hello.check_hello, "peer.replica not in members", "False"),
+    ),
+    "repair a value under the ballot that another one was chosen under": (
+        (Repair._install, "Accept(ballot=accepted, value=value, next=accepted)", WRONG_BALLOT),
+        (Repair._install, "if accepted == chosen[record]", "if True"),
     ),
     "forget the undo": ((OPEN, "store.undo()", "pass"),),
 }

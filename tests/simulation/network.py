@@ -124,10 +124,11 @@ class SimulatedPeer:
 
     def __init__(self, own: Process, replica: int, find: Callable[[], Process | None], network: Network) -> None:
         self._own = own
-        self._replica = replica
+        self.replica = replica
         self._find = find
         self._network = network
         self._wires: tuple[Wire, Wire] | None = None
+        self.linked: Process | None = None  # who answers at the other end
         self._outbox: list[tuple[Question, Heard]] = []
         self._asked: dict[int, tuple[VoteRequest, Heard]] = {}
         self._open: set[int] = set()
@@ -139,7 +140,7 @@ class SimulatedPeer:
 
     def ask(self, question: Question, heard: Heard) -> None:
         if not self.is_reachable:
-            heard(self._replica, None)
+            heard(self.replica, None)
             return
         if not self._outbox:
             asyncio.get_running_loop().call_soon(self._flush)
@@ -156,11 +157,11 @@ class SimulatedPeer:
             asyncio.get_running_loop().call_later(RETRY, self.keep_up)
 
     def _connect(self, peer: Process) -> None:
-        ways = ((self._own.replica, self._replica), (self._replica, self._own.replica))
+        ways = ((self._own.replica, self.replica), (self.replica, self._own.replica))
         if any(way in self._network.cut for way in ways):
             return
         try:
-            sessions = open_sessions(self._own, peer, self._replica, self._network)
+            sessions = open_sessions(self._own, peer, self.replica, self._network)
         except ProtocolError:
             return  # of another epoch
 
@@ -179,7 +180,7 @@ class SimulatedPeer:
 
         there = Wire(self._network, (self._own, peer), sessions, vote, self.drop)
         back = Wire(self._network, (peer, self._own), sessions[::-1], self._hear, self.drop)
-        self._wires = (there, back)
+        self._wires, self.linked = (there, back), peer
 
     def _flush(self) -> None:
         batch, self._outbox = self._outbox, []
@@ -196,7 +197,7 @@ class SimulatedPeer:
             asyncio.get_running_loop().call_later(SILENCE, self._check_silence, self._wires, requests[0].nonce)
         elif not is_sent and self._network.is_told():
             for _, heard in batch:
-                heard(self._replica, None)
+                heard(self.replica, None)
 
     def _check_silence(self, wires: object, nonce: int) -> None:
         if wires is self._wires and nonce in self._open:
@@ -204,19 +205,19 @@ class SimulatedPeer:
 
     def _hear(self, content: bytes) -> None:
         """Every copy of an answer is passed on: whose vote counts once is the proposer's to see."""
-        for vote in decode_replies(content, self._replica):
+        for vote in decode_replies(content, self.replica):
             if vote.nonce not in self._asked:
                 continue  # the link on which it was asked has ended
             request, heard = self._asked[vote.nonce]
             check_reply(request, vote)
             self._open.discard(vote.nonce)
-            heard(self._replica, to_reply(request, vote))
+            heard(self.replica, to_reply(request, vote))
 
     def drop(self) -> None:
         """End the link: what is open will not be answered."""
         for wire in self._wires or ():
             wire.is_over = True
-        self._wires = None
+        self._wires = self.linked = None
         lost = [self._asked[nonce][1] for nonce in sorted(self._open)] + [heard for _, heard in self._outbox]
         self._asked.clear()
         self._open.clear()
@@ -224,7 +225,7 @@ class SimulatedPeer:
         if self._own.is_alive:
             asyncio.get_running_loop().call_later(RETRY, self.keep_up)
             for heard in lost:
-                heard(self._replica, None)
+                heard(self.replica, None)
 
 
 def open_sessions(

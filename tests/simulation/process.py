@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hsm_app.consensus.acceptor import Accept
 from hsm_app.consensus.ballot import BallotSource
@@ -32,11 +32,13 @@ from tests.simulation.disks import Disk, KilledError, Point, SimulatedAnchor, Si
 from tests.simulation.ledger import FoundError
 from tests.simulation.linearizability import Operation
 from tests.simulation.network import SimulatedPeer
+from tests.simulation.repairing import repairing
 from tests.simulation.token import SimulatedQueue, SimulatedToken
 
 if TYPE_CHECKING:
     from tests.simulation.world import Epoch, World
 
+T = TypeVar("T")
 DEADLINE = 1.5  # seconds of one operation
 BATCH = 64  # votes
 START = 1_790_000_000  # POSIX seconds when a run begins
@@ -122,7 +124,8 @@ class Process:
         self.members = host.epoch.members
         self.tasks: dict[asyncio.Task[Any], None] = {}  # in the order of their starts
         self.worker = Worker(self)
-        self._ballots = BallotSource(replica=self.replica, incarnation=host.incarnation, boot=self.boot)
+        self.network = world.network
+        self.ballots = BallotSource(replica=self.replica, incarnation=host.incarnation, boot=self.boot)
         self._peers = [
             SimulatedPeer(self, other, world.finder(other), world.network)
             for other in self.members
@@ -131,6 +134,8 @@ class Process:
         self._desk = self._made_desk()
         for peer in self._peers:
             peer.keep_up()
+        pause = world.random.choice([0.3, 2.0, 1000.0])  # the last one repairs nothing
+        self.spawn(repairing(self, {peer.replica: peer for peer in self._peers}, pause))
 
     def _identity(self) -> KeeperIdentity:
         return KeeperIdentity(
@@ -162,10 +167,10 @@ class Process:
         token = SimulatedToken(world.secret, world.random, self._evaluated)
         tokens = SimulatedQueue(token, world.token_pause, lambda: self.is_alive)  # type: ignore[arg-type]
         voters = {ReplicaId(self.replica): OwnVoter(ReplicaId(self.replica), self.worker)}  # type: ignore[arg-type]
-        voters |= {ReplicaId(peer._replica): peer for peer in self._peers}  # type: ignore[misc]
+        voters |= {ReplicaId(peer.replica): peer for peer in self._peers}  # type: ignore[misc]
         self.register = Register(
             voters=voters,
-            ballots=self._ballots,
+            ballots=self.ballots,
             deadline=DEADLINE,
             held_values=world.held_values,
             jitter=world.random.random,
@@ -209,7 +214,7 @@ class Process:
 
     def hear_questions(self, questions: Iterable[Question]) -> None:
         for _, asked in questions:
-            self._ballots.observe(asked.next if isinstance(asked, Accept) else asked.ballot)
+            self.ballots.observe(asked.next if isinstance(asked, Accept) else asked.ballot)
 
     def note_accepted(self, record: RecordId, ballot: Any, value: bytes) -> None:
         if ballot.counter:
@@ -288,9 +293,21 @@ class Worker:
             self._is_busy = True
             self._later()
 
+    async def run(self, job: Callable[[VoteKeeper], T]) -> T:
+        """Run a job on the keeper between two batches; nothing comes of it when the process has ended."""
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(self._pause(), self._job, job, done)
+        return await done
+
+    def _job(self, job: Callable[[VoteKeeper], T], done: asyncio.Future[T]) -> None:
+        if self._process.is_alive and not done.done():
+            done.set_result(job(self._process.keeper))
+
+    def _pause(self) -> float:
+        return self._process._world.disk_pause(self._process.host.is_slow)
+
     def _later(self) -> None:
-        process = self._process
-        asyncio.get_running_loop().call_later(process._world.disk_pause(process.host.is_slow), self._vote)
+        asyncio.get_running_loop().call_later(self._pause(), self._vote)
 
     def _vote(self) -> None:
         process = self._process
