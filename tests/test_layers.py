@@ -43,12 +43,14 @@ ROOMS: dict[str, frozenset[str]] = {
     "net": CORE,
     "replica": PROGRAM | {"token", "store"},
     "relay": PROGRAM,
-    "auditor": PROGRAM,
+    "signers": PROGRAM | {"token"},
+    "auditor": PROGRAM | {"signers"},
     "witness": PROGRAM,
     "monitor": PROGRAM,
     "client": PROGRAM,
     "operator": PROGRAM | {"token"},
-    "cli": PROGRAM | {"token", "store", "replica", "relay", "client", "operator", "auditor", "witness", "monitor"},
+    "cli": PROGRAM
+    | {"token", "store", "replica", "relay", "client", "operator", "auditor", "witness", "monitor", "signers"},
     "": frozenset(),  # hsm_app/__init__.py: the version
 }
 

@@ -26,6 +26,7 @@ from hsm_app.fleet.manifest_json import parse_manifest
 from hsm_app.fleet.publication import changes, check_publication
 from hsm_app.fleet.root_of_trust import RootOfTrust
 from hsm_app.key_files import read_key_file
+from hsm_app.signers import read_signer
 from hsm_app.tlog.proof import TlogProof
 
 
@@ -54,7 +55,7 @@ class Auditor:
         """VaultError says what is wrong with the directory."""
         settings, key = read_auditor(root)
         self._root = root
-        self._signer = read_key_file(settings.auditor_key)
+        self._signer = read_signer(settings.auditor_key)
         self._roots = read_roots(settings, now)
         self.log = LogDirectory(root, key, read_key_file(settings.log_key).sign)
         self.namespaces = Namespaces(root, self.log)

@@ -20,7 +20,7 @@ from hsm_app.fleet.root_of_trust import (
     parse_root_of_trust,
     successor,
 )
-from hsm_app.key_files import read_key_file
+from hsm_app.signers import read_signer
 
 DAY = 86_400
 File = click.Path(path_type=Path, dir_okay=False)
@@ -85,7 +85,7 @@ def create(
 
 @root_of_trust.command()
 @click.argument("document", type=File)
-@click.option("--key", "keys", type=File, multiple=True, required=True, help="Private key file; may be repeated.")
+@click.option("--key", "keys", type=File, multiple=True, required=True, help="Key file, PEM or .toml; may be repeated.")
 @click.option("--out", type=File, required=True, help="Where the signed envelope goes.")
 def sign(document: Path, keys: tuple[Path, ...], out: Path) -> None:
     """Sign a DOCUMENT that is to follow another one, with the keys of the old and the new auditors and operators.
@@ -94,7 +94,7 @@ def sign(document: Path, keys: tuple[Path, ...], out: Path) -> None:
     """
     raw = read_whole(document)
     parse_root_of_trust(raw)
-    write_once(out, sign_envelope(ROOT_TYPE, raw, [read_key_file(key) for key in keys]) + b"\n")
+    write_once(out, sign_envelope(ROOT_TYPE, raw, [read_signer(key) for key in keys]) + b"\n")
     click.echo(f"Signed with {len(keys)} keys: {out}")
 
 

@@ -9,6 +9,7 @@
 | `fleet-kem`, `fleet-opaque` | EC P-256 | blob under the root; session object while running | derive | in a token |
 | `fleet-seal`, `fleet-id` | generic secret | likewise | sign (HMAC-SHA256) | in a token |
 | record key | EC P-256 | blob in its record; session object for one request | derive | in a token |
+| of an auditor or operator | EC P-256 or Ed25519 | a token of theirs | sign | in the token |
 | `replica-anchor` | data | one token, replaced with every batch of votes | be read | by the replica |
 
 Templates state every attribute that decides what a key may do, because the defaults differ: SoftHSM lets a private
@@ -27,11 +28,13 @@ from pkcs11 import MGF, Attribute, KeyType, Mechanism, ObjectClass
 from hsm_app.token.mapper import Packed, Template, pack
 
 P256 = ECDomainParameters(name="named", value="secp256r1").dump()  # section 2.3.3
+ED25519 = bytes.fromhex("06032b6570")  # the OID 1.3.101.112 (RFC 8410), as section 2.3.3 allows
 SECRET_BITS = 256
 RSA_BITS = 3072
 
 MAKE_EC, MAKE_RSA = Mechanism.EC_KEY_PAIR_GEN, Mechanism.RSA_PKCS_KEY_PAIR_GEN
 MAKE_AES, MAKE_SECRET = Mechanism.AES_KEY_GEN, Mechanism.GENERIC_SECRET_KEY_GEN
+MAKE_EDWARDS, EDDSA = Mechanism.EC_EDWARDS_KEY_PAIR_GEN, Mechanism.EDDSA  # section 2.3.13
 SIGN, DERIVE, MAC = Mechanism.ECDSA, Mechanism.ECDH1_DERIVE, Mechanism.SHA256_HMAC
 WRAP = Mechanism.AES_KEY_WRAP_PAD  # section 2.14.3; authenticated, and takes PKCS#8 of any length
 CARRY = Mechanism.RSA_PKCS_OAEP
@@ -117,6 +120,20 @@ EC_PUBLIC: Template = {
     **_may(_PUBLIC_USES),
 }
 IDENTITY_KEY = _key(EC_PRIVATE, ON_TOKEN, {Attribute.LABEL: IDENTITY}, SEALED, _SIGNS)
+EDWARDS_PUBLIC: Template = {**EC_PUBLIC, Attribute.KEY_TYPE: KeyType.EC_EDWARDS, Attribute.EC_PARAMS: ED25519}
+EDWARDS_PRIVATE: Template = {Attribute.CLASS: ObjectClass.PRIVATE_KEY, Attribute.KEY_TYPE: KeyType.EC_EDWARDS}
+
+
+def role_key(label: str) -> Template:
+    """An auditor's or operator's ECDSA key, in a token of its own."""
+    return _key(EC_PRIVATE, ON_TOKEN, {Attribute.LABEL: label}, SEALED, _SIGNS)
+
+
+def edwards_role_key(label: str) -> Template:
+    """The same as Ed25519."""
+    return _key(EDWARDS_PRIVATE, ON_TOKEN, {Attribute.LABEL: label}, SEALED, _SIGNS)
+
+
 LINK_KEY = _key(EC_PRIVATE, ON_TOKEN, {Attribute.LABEL: LINK}, SEALED, _DERIVES)
 
 # Not a key: what the token remembers of the replica's store. VALUE is added. Never changed, only replaced.

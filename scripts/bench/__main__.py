@@ -17,6 +17,7 @@ from kills import killed
 from levelling import levelling
 from measure import FULL, MANY, SMOKE, Bench, Sizes
 from stores import stores
+from transparency import transparency
 
 
 def measure_all(report: Report, module: Path, first_port: int, sizes: Sizes) -> None:
@@ -24,6 +25,7 @@ def measure_all(report: Report, module: Path, first_port: int, sizes: Sizes) -> 
         bench = Bench(report, fleet, sizes)
         bench.bound(module, Path(name))
         bench.argon2()
+        transparency(report, fleet.manifest, Path(name) / "log", entries=sizes.log_entries, runs=sizes.runs)
         fleet.start()
         bench.registrations(1, sizes.people // 4)
         bench.registrations(MANY, sizes.people - len(bench.people), f"_{MANY}_clients")

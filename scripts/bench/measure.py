@@ -42,6 +42,7 @@ class Sizes:
     registered: int
     records: tuple[int, int]
     missed: int  # records, by a replica that is then brought level
+    log_entries: int
 
 
 FULL = Sizes(
@@ -55,9 +56,20 @@ FULL = Sizes(
     registered=1536,
     records=(10_000, 1_000_000),
     missed=100_000,
+    log_entries=1_000_000,
 )
 SMOKE = Sizes(
-    people=64, runs=1, recoveries=64, alone=5, bound=5, kills=1, votes=64, registered=80, records=(200, 600), missed=300
+    people=64,
+    runs=1,
+    recoveries=64,
+    alone=5,
+    bound=5,
+    kills=1,
+    votes=64,
+    registered=80,
+    records=(200, 600),
+    missed=300,
+    log_entries=2000,
 )
 
 

@@ -1,0 +1,106 @@
+"""Signing keys of auditors and operators in a token: made there, never extractable, used one signature at a time.
+
+Ed25519 where the token has it (CKM_EC_EDWARDS_KEY_PAIR_GEN, CKM_EDDSA; PKCS#11 v3.0 section 2.3.13), otherwise ECDSA
+P-256 over a digest made outside. A public half is kept nowhere in the token, so whoever uses the key names it, and each
+signature is verified under that name before anyone gets it: a token with another key under the label signs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from asn1crypto.core import OctetString
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from pkcs11 import Attribute, KeyType, ObjectClass, Session
+
+from hsm_app.errors import TokenError
+from hsm_app.fleet.role_keys import KeyAlgorithm, RoleKey
+from hsm_app.token.device import device_call
+from hsm_app.token.keyspec import EC_PUBLIC, EDDSA, EDWARDS_PUBLIC, MAKE_EDWARDS, SIGN, edwards_role_key, role_key
+from hsm_app.token.location import TokenLocation, opened
+from hsm_app.token.objects import NO_DEFAULTS, find, find_one, make_ec_pair
+from hsm_app.token.pin import Pin
+
+SCALAR = 32  # bytes
+ED25519_PUBLIC = 32
+
+
+class TokenSigner:
+    """Implements `fleet.role_keys.Signer`. Opens the token for each signature, and closes it after."""
+
+    def __init__(self, location: TokenLocation, pin: Pin, label: str, key: RoleKey) -> None:
+        self._location = location
+        self._pin = pin
+        self._label = label
+        self._key = key
+
+    @property
+    def key(self) -> RoleKey:
+        return self._key
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the signature, verified. TokenError when the token fails, or holds another key under the label."""
+        with opened(self._location, self._pin) as session:
+            signature = _sign(session, self._label, self._key.algorithm, message)
+        if not self._key.holds(message, signature):
+            raise TokenError(
+                f"the key {self._label!r} in token {self._location.label!r} is not {self._key.public.hex()}",
+                "Check which token is connected, and the public key in the key's file",
+            )
+        return signature
+
+
+def make_role_key(location: TokenLocation, pin: Pin, label: str, algorithm: KeyAlgorithm) -> RoleKey:
+    """Make a key in the token and return its public half. TokenError when the label is taken or the token cannot."""
+    with opened(location, pin) as session:
+        return _make(session, label, algorithm)
+
+
+@device_call("make a signing key")
+def _make(session: Session, label: str, algorithm: KeyAlgorithm) -> RoleKey:
+    if find(session, label, ObjectClass.PRIVATE_KEY):
+        raise TokenError(f"the token holds a key {label!r} already", "Choose another label; a key is never replaced")
+    if algorithm is KeyAlgorithm.ED25519:
+        return RoleKey(algorithm, _make_edwards(session, label))
+    point, _ = make_ec_pair(session, EC_PUBLIC, role_key(label))
+    x, y = point[1 : 1 + SCALAR], point[1 + SCALAR :]
+    return RoleKey(algorithm, bytes([2 + (y[-1] & 1)]) + x)
+
+
+def _make_edwards(session: Session, label: str) -> bytes:
+    curve = session.create_domain_parameters(
+        KeyType.EC_EDWARDS, {Attribute.EC_PARAMS: EDWARDS_PUBLIC[Attribute.EC_PARAMS]}, local=True
+    )
+    public, _ = curve.generate_keypair(
+        mechanism=MAKE_EDWARDS,
+        capabilities=NO_DEFAULTS,
+        public_template=EDWARDS_PUBLIC,
+        private_template=edwards_role_key(label),
+    )
+    try:
+        return _raw_edwards(public[Attribute.EC_POINT])
+    finally:
+        public.destroy()
+
+
+def _raw_edwards(value: bytes) -> bytes:
+    """Return the key itself: CKA_EC_POINT is a DER OCTET STRING around it, and on some devices is not."""
+    try:
+        raw = value if len(value) == ED25519_PUBLIC else bytes(OctetString.load(value, strict=True))
+    except (TypeError, ValueError):
+        raw = b""
+    if len(raw) != ED25519_PUBLIC:
+        raise TokenError("the token returned a public key in an unknown form", "Make an ES256 key instead")
+    return raw
+
+
+@device_call("sign")
+def _sign(session: Session, label: str, algorithm: KeyAlgorithm, message: bytes) -> bytes:
+    private: Any = find_one(session, label, ObjectClass.PRIVATE_KEY)
+    if algorithm is KeyAlgorithm.ED25519:
+        return bytes(private.sign(message, mechanism=EDDSA, buffer_size=2 * SCALAR))
+    raw = bytes(private.sign(hashlib.sha256(message).digest(), mechanism=SIGN, buffer_size=2 * SCALAR))
+    if len(raw) != 2 * SCALAR:
+        raise TokenError("the token returned a signature of another length", "Run `hsm-vault token probe`")
+    return encode_dss_signature(int.from_bytes(raw[:SCALAR], "big"), int.from_bytes(raw[SCALAR:], "big"))
