@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hsm_app.auditor.log_directory import LogDirectory
 from hsm_app.auditor.namespaces import Namespaces
+from hsm_app.auditor.plexi import PlexiView
 from hsm_app.auditor.settings import read_auditor, read_roots
 from hsm_app.auditor.witnesses import gather
 from hsm_app.durable import make_directories, replace_file
@@ -56,6 +57,7 @@ class Auditor:
         settings, key = read_auditor(root)
         self._root = root
         self._signer = read_signer(settings.auditor_key)
+        self._plexi = PlexiView(root, read_key_file(settings.plexi_key)) if settings.plexi_key else None
         self._roots = read_roots(settings, now)
         self.log = LogDirectory(root, key, read_key_file(settings.log_key).sign)
         self.namespaces = Namespaces(root, self.log)
@@ -99,6 +101,8 @@ class Auditor:
         root = self.root_of(manifest.namespace)
         verified_manifest(entry, root)
         index = self._index(entry, manifest, now)
+        if self._plexi is not None:
+            self._plexi.record(manifest, now)
         gathered = gather(self.log.note, self.log.prove_growth, root.policy.witnesses)
         self.log.publish(gathered.note)
         proof = TlogProof(index, tuple(self.log.prove(index)), gathered.note.to_bytes())

@@ -4,6 +4,7 @@
 |---|---|
 | `auditor.toml` | which keys, and the root of trust of each namespace |
 | `keys/log.pem`, `keys/auditor.pem` | the private keys that sign checkpoints, and manifests (mode 0600) |
+| `keys/plexi.pem`, `plexi/` | the key and the audits of the view for plexi's tools (`auditor.plexi`) |
 | `public/`, `signed-checkpoint` | the log (`auditor.log_directory`) |
 | `signed/` | each envelope that the auditor ever signed, so that no epoch is signed twice |
 | `namespaces.json` | which entries of the log belong to which namespace; made anew from the log when it is lost |
@@ -32,6 +33,7 @@ class AuditorSettings:
     origin: str
     log_key: ExistingFile
     auditor_key: ExistingFile
+    plexi_key: ExistingFile | None = None
     namespaces: dict[str, ExistingFile] = field(default_factory=dict)
 
 
@@ -50,7 +52,11 @@ def create_auditor(root: Path, origin: str) -> Created:
     except OSError as error:
         raise ConfigError(f"cannot create {root / 'keys'}: {error.strerror}", "Choose a new directory") from error
     log, auditor = make_key_file(root / "keys" / "log.pem"), make_key_file(root / "keys" / "auditor.pem")
-    text = f'origin = "{origin}"\nlog_key = "keys/log.pem"\nauditor_key = "keys/auditor.pem"\n\n[namespaces]\n'
+    make_key_file(root / "keys" / "plexi.pem")
+    text = (
+        f'origin = "{origin}"\nlog_key = "keys/log.pem"\nauditor_key = "keys/auditor.pem"\n'
+        'plexi_key = "keys/plexi.pem"\n\n[namespaces]\n'
+    )
     key = VerifierKey(origin, ED25519, log.key.public)  # refuses an origin that cannot be one before it is written
     replace_file(root / FILE, text.encode())
     return Created(key, auditor.key.public.hex())

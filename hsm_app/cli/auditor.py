@@ -10,6 +10,7 @@ import click
 
 from hsm_app.auditor.auditor import Auditor
 from hsm_app.auditor.log_directory import LogDirectory
+from hsm_app.auditor.plexi import PlexiView
 from hsm_app.auditor.settings import create_auditor, read_auditor
 from hsm_app.auditor.site import serving
 from hsm_app.auditor.whole import verify_whole
@@ -122,8 +123,9 @@ def serve(directory: Path, listen: str, verbose: bool) -> None:
     Example: hsm-vault auditor serve ./auditor --listen 127.0.0.1:8480
     """
     address = parse_address(listen)
-    read_auditor(directory)
-    program = HttpProgram(address, serving(directory / "public"), closing=lambda: None)
+    settings, _ = read_auditor(directory)
+    plexi = PlexiView(directory, read_key_file(settings.plexi_key)) if settings.plexi_key else None
+    program = HttpProgram(address, serving(directory / "public", plexi), closing=lambda: None)
     serve_until_told(program, f"log ready on http://{address}", verbose=verbose)
 
 

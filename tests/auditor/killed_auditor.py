@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from hsm_app.auditor import auditor, log_directory, namespaces
+from hsm_app.auditor import auditor, log_directory, namespaces, plexi
 from hsm_app.durable import replace_file
 
 step, done = int(sys.argv[2]), 0
@@ -25,7 +25,7 @@ def counted(path: Path, data: bytes, mode: int = 0o644) -> None:
     replace_file(path, data, mode)
 
 
-for module in (auditor, log_directory, namespaces):
+for module in (auditor, log_directory, namespaces, plexi):
     module.replace_file = counted  # type: ignore[attr-defined]
 now = int(time.time())
 opened = auditor.Auditor(Path(sys.argv[1]), now)

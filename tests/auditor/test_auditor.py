@@ -152,7 +152,7 @@ def test_an_auditor_killed_while_publishing_goes_on_where_it_was(audited: World)
         found = verify_bundle(published.bundle, audited.root, now=int(time.time()), seen=None)
         assert (found.manifest.raw, found.checkpoint.size) == (raw, step + 2)
         if ended is not None:
-            assert step == ended == 5  # entries, tile, signature, index, public checkpoint
+            assert step == ended == 6  # entries, tile, signature, index, plexi's audit, public checkpoint
             return
     raise AssertionError("no run came to the end")
 
