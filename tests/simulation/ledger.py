@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from hsm_app.consensus.ballot import Ballot
+from hsm_app.consensus.ballot import ZERO, Ballot
 from hsm_app.model import AttemptId, FleetId, RecordId
 from hsm_app.vault.attempts import Attempt, AttemptOutcome, hash_ke1
 from hsm_app.vault.record import Record, State
@@ -76,6 +76,14 @@ class Line:
     def latest(self) -> bytes:
         """Return the chosen value of the highest ballot."""
         return self.accepted[self.chosen[-1]][0] if self.chosen else ROOT
+
+    def unsettled(self) -> list[bytes]:
+        """Return what somebody has accepted under higher ballots than the latest chosen one.
+
+        The requests behind these values were never answered. Any of them may still be chosen, and then counts.
+        """
+        latest = self.chosen[-1] if self.chosen else ZERO
+        return [value for ballot, (value, _, _) in self.accepted.items() if ballot > latest]
 
 
 class Ledger:

@@ -34,6 +34,7 @@ from hsm_app.fleet.manifest import (
     Replica,
 )
 from hsm_app.model import FleetId, RecordId, ReplicaId
+from hsm_app.vault.record import Record
 from hsm_app.wire import messages
 from tests.simulation.faults import Faults
 from tests.simulation.ledger import FoundError, Ledger
@@ -243,7 +244,8 @@ class World:
             return  # another check has seen why it ended
         if record.active.registration_id != account.acknowledged[generation]:
             self.checked(lambda: _found("RECOVERABLE", "another registration is live than was acknowledged"))
-        had_left = record.active.maximum - (record.sequence - record.last_success)
+        held = [self.ledger.read(account.record, value) for value in account.line.unsettled()]
+        had_left = min(guesses_left(one) for one in (record, *held))
         found = await last.recover(knows=True)
         if had_left > 0 and not isinstance(found, messages.Recovered):
             self.checked(lambda: _found("RECOVERABLE", f"the right code, with {had_left} guesses left, gets {found}"))
@@ -258,6 +260,11 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         log.setLevel(before)
+
+
+def guesses_left(record: Record) -> int:
+    """How many more guesses a record allows: none when nothing is live."""
+    return record.active.maximum - (record.sequence - record.last_success) if record.active else 0
 
 
 def _found(check: str, what: str) -> None:
