@@ -20,7 +20,7 @@ from hsm_app.fleet.role_keys import KeyAlgorithm, RoleKey, Signer
 from hsm_app.key_files import read_key_file
 from hsm_app.settings import ExistingFile, Parsed, read_settings
 from hsm_app.token.location import TokenLocation
-from hsm_app.token.pin import Pin, pin_from_credential, pin_from_environment, pin_from_file, pin_from_prompt
+from hsm_app.token.pin import pin_from, pin_from_file
 from hsm_app.token.role_key import TokenSigner, make_role_key
 
 TOML = ".toml"
@@ -62,7 +62,8 @@ def read_signer(path: Path) -> Signer:
     settings = read_settings(path, TokenKeySettings)
     location = TokenLocation(module=settings.module, label=settings.token, softhsm2_conf=settings.softhsm2_conf)
     key = RoleKey(settings.algorithm, settings.public_key)
-    return TokenSigner(location, _pin(settings), settings.label, key)
+    sources = settings.pin_file, settings.pin_credential, settings.pin_env
+    return TokenSigner(location, pin_from(*sources, f"User PIN of token {settings.token}: "), settings.label, key)
 
 
 def make_token_key(path: Path, location: TokenLocation, pin_file: Path, label: str, algorithm: KeyAlgorithm) -> RoleKey:
@@ -82,16 +83,3 @@ def make_token_key(path: Path, location: TokenLocation, pin_file: Path, label: s
     text = "".join(f'{name} = "{value}"\n' for name, value in lines.items() if value is not None)
     replace_file(path, text.encode())
     return key
-
-
-def _pin(settings: TokenKeySettings) -> Pin:
-    sources = [settings.pin_file, settings.pin_credential, settings.pin_env]
-    if sum(source is not None for source in sources) > 1:
-        raise ConfigError("the key's file names more than one source for the PIN", "Keep one of them")
-    if settings.pin_file is not None:
-        return pin_from_file(settings.pin_file)
-    if settings.pin_credential is not None:
-        return pin_from_credential(settings.pin_credential)
-    if settings.pin_env is not None:
-        return pin_from_environment(settings.pin_env)
-    return pin_from_prompt(f"User PIN of token {settings.token}: ")

@@ -24,7 +24,7 @@ from hsm_app.durable import make_directories, own_directory, replace_file
 from hsm_app.errors import LogError, StoreError
 from hsm_app.tlog import tiles
 from hsm_app.tlog.checkpoint import Checkpoint, signed_checkpoint
-from hsm_app.tlog.merkle import EMPTY_ROOT, HASH, consistency_proof, inclusion_proof, leaf_hash, node_hash, root_of
+from hsm_app.tlog.merkle import EMPTY_ROOT, HASH, consistency_proof, inclusion_proof, leaf_hash, root_of
 from hsm_app.tlog.note import NOTE_LIMIT, Note, VerifierKey, sign_note
 
 PUBLIC, SIGNED = "public", "signed-checkpoint"
@@ -154,7 +154,7 @@ class LogDirectory:
             tile = waiting[first : first + tiles.WIDTH * HASH]
             self._write(tiles.tile_path(level, number, len(tile) // HASH), tile)
             if len(tile) == tiles.WIDTH * HASH:
-                full.append(_root_of_tile(tile))
+                full.append(tiles.subtree_root(tile))
             number += 1
         if full:
             self._write_hashes(level + 1, size // tiles.WIDTH, full)
@@ -163,10 +163,3 @@ class LogDirectory:
         file = self.public / path
         make_directories(file.parent, self._root)
         replace_file(file, data)
-
-
-def _root_of_tile(tile: bytes) -> bytes:
-    hashes = [tile[at : at + HASH] for at in range(0, len(tile), HASH)]
-    while len(hashes) > 1:
-        hashes = [node_hash(left, right) for left, right in zip(hashes[::2], hashes[1::2], strict=True)]
-    return hashes[0]

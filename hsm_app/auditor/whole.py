@@ -9,7 +9,7 @@ from hsm_app.auditor.log_directory import LogDirectory
 from hsm_app.errors import LogError
 from hsm_app.tlog import tiles
 from hsm_app.tlog.checkpoint import signed_checkpoint
-from hsm_app.tlog.merkle import leaf_hash, node_hash, root_of
+from hsm_app.tlog.merkle import leaf_hash, root_of
 from hsm_app.tlog.note import VerifierKey
 
 
@@ -29,7 +29,8 @@ def verify_whole(log: LogDirectory, key: VerifierKey) -> Whole:
     level = 0
     while hashes:
         compared += _compare(log, level, hashes)
-        hashes = [_root(hashes[at : at + tiles.WIDTH]) for at in range(0, len(hashes) - tiles.WIDTH + 1, tiles.WIDTH)]
+        full = range(0, len(hashes) - tiles.WIDTH + 1, tiles.WIDTH)
+        hashes = [tiles.subtree_root(b"".join(hashes[at : at + tiles.WIDTH])) for at in full]
         level += 1
     if root_of(size, tiles.reader(size, log.fetch)) != log.checkpoint.root:
         raise LogError("inclusion", "the log's entries do not make the root that was signed")
@@ -58,9 +59,3 @@ def _compare(log: LogDirectory, level: int, hashes: Sequence[bytes]) -> int:
         if log.fetch(path) != b"".join(part):
             raise LogError("inclusion", f"the log's {path} is not what its entries make")
     return len(starts)
-
-
-def _root(hashes: Sequence[bytes]) -> bytes:
-    while len(hashes) > 1:
-        hashes = [node_hash(left, right) for left, right in zip(hashes[::2], hashes[1::2], strict=True)]
-    return hashes[0]

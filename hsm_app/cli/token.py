@@ -10,7 +10,7 @@ import click
 
 from hsm_app.errors import ConfigError, TokenError
 from hsm_app.token.location import TokenLocation, opened
-from hsm_app.token.pin import Pin, pin_from_credential, pin_from_environment, pin_from_file, pin_from_prompt
+from hsm_app.token.pin import Pin, pin_from
 from hsm_app.token.probe import Finding, lacking, probe
 
 MARKS = {(True, True): "yes", (False, True): "yes", (True, False): "NO", (False, False): "no"}  # needed, ok
@@ -70,13 +70,7 @@ def choose_pin(label: str, file: Path | None, credential: str | None, variable: 
     """Return the PIN from the one source that was named, or from the prompt. ConfigError when two were named."""
     if sum(source is not None for source in (file, credential, variable)) > 1:
         raise ConfigError("more than one source for the PIN", "Give one of --pin-file, --pin-credential, --pin-env")
-    if file is not None:
-        return pin_from_file(file)
-    if credential is not None:
-        return pin_from_credential(credential)
-    if variable is not None:
-        return pin_from_environment(variable)
-    return pin_from_prompt(f"User PIN of token {label}: ")
+    return pin_from(file, credential, variable, f"User PIN of token {label}: ")
 
 
 def _show(device: str, findings: list[Finding]) -> None:

@@ -10,7 +10,7 @@ from hsm_app.token.anchor import TokenAnchor
 from hsm_app.token.fleet_keys import FleetCommitments, FleetKeys
 from hsm_app.token.location import TokenLocation
 from hsm_app.token.owner import TokenOwner
-from hsm_app.token.pin import Pin, pin_from_credential, pin_from_environment, pin_from_file, pin_from_prompt
+from hsm_app.token.pin import Pin, pin_from, pin_from_file
 from hsm_app.token.replica_token import Pkcs11Token, open_replica_token
 
 
@@ -71,10 +71,4 @@ def check_pin_source(token: TokenSettings) -> None:
 def read_pin(token: TokenSettings) -> Pin:
     """Get the PIN from where the settings say. ConfigError when there is none."""
     check_pin_source(token)
-    if token.pin_file is not None:
-        return pin_from_file(token.pin_file)
-    if token.pin_credential is not None:
-        return pin_from_credential(token.pin_credential)
-    if token.pin_env is not None:
-        return pin_from_environment(token.pin_env)
-    return pin_from_prompt(f"PIN of token {token.label}: ")
+    return pin_from(token.pin_file, token.pin_credential, token.pin_env, f"PIN of token {token.label}: ")

@@ -91,7 +91,7 @@ def reader(size: int, fetch: Fetch) -> Read:
         spread = 1 << (level - above * HEIGHT)  # hashes of the tile below that make one of this level
         number, first = divmod(index * spread, WIDTH)
         hashes = tile(above, number)[first * HASH : (first + spread) * HASH]
-        return _fold([hashes[at : at + HASH] for at in range(0, len(hashes), HASH)])
+        return subtree_root(hashes)
 
     return read
 
@@ -105,7 +105,9 @@ def _fetched(level: int, number: int, width: int, fetch: Fetch) -> bytes:
     return data[: width * HASH]
 
 
-def _fold(hashes: list[bytes]) -> bytes:
-    while len(hashes) > 1:
-        hashes = [node_hash(left, right) for left, right in zip(hashes[::2], hashes[1::2], strict=True)]
-    return hashes[0]
+def subtree_root(hashes: bytes) -> bytes:
+    """Return the hash of a complete subtree from its leaves' hashes, a power of two of them, joined."""
+    nodes = [hashes[at : at + HASH] for at in range(0, len(hashes), HASH)]
+    while len(nodes) > 1:
+        nodes = [node_hash(left, right) for left, right in zip(nodes[::2], nodes[1::2], strict=True)]
+    return nodes[0]

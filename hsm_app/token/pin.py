@@ -41,6 +41,19 @@ class Pin:
         raise TypeError("a PIN is not pickled")
 
 
+def pin_from(file: Path | None, credential: str | None, variable: str | None, prompt: str) -> Pin:
+    """Read the PIN from the one source that is named, or ask for it. ConfigError when more than one is named."""
+    if sum(source is not None for source in (file, credential, variable)) > 1:
+        raise ConfigError("more than one source for the PIN is named", "Keep one of file, credential and environment")
+    if file is not None:
+        return pin_from_file(file)
+    if credential is not None:
+        return pin_from_credential(credential)
+    if variable is not None:
+        return pin_from_environment(variable)
+    return pin_from_prompt(prompt)
+
+
 def pin_from_file(path: Path) -> Pin:
     """Read the first line of a file that only its owner can read. Raises ConfigError."""
     try:
