@@ -99,6 +99,12 @@ def run_until(process: subprocess.Popen[str], seconds: float) -> list[str]:
     return said
 
 
+def rest_of(process: subprocess.Popen[str]) -> list[str]:
+    """Return the lines that are left. (`communicate` would not see what `readline` has buffered already.)"""
+    assert process.stdout is not None
+    return process.stdout.read().splitlines()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_server_killed_between_or_within_commits_loses_no_acknowledged_batch(
     server: PostgresServer, seed: int
@@ -107,7 +113,7 @@ def test_a_server_killed_between_or_within_commits_loses_no_acknowledged_batch(
     with writer(place) as process:
         said = run_until(process, random.Random(seed).uniform(0, 0.2))
         server.kill()
-        said += process.communicate()[0].splitlines()
+        said += rest_of(process)
     server.start()
     assert "the connection to the server was lost. Start the replica again" in said[-1]
     check_whole(place, said)
@@ -121,7 +127,7 @@ def test_a_replica_killed_between_or_within_commits_loses_no_acknowledged_batch(
     with writer(place) as process:
         said = run_until(process, random.Random(seed).uniform(0, 0.2))
         process.send_signal(signal.SIGKILL)
-        said += process.communicate()[0].splitlines()
+        said += rest_of(process)
     check_whole(place, said)
 
 
@@ -130,7 +136,7 @@ def test_a_cut_connection_ends_the_writer_and_is_not_taken_up_again(server: Post
     with writer(place) as process:
         said = run_until(process, 0.05)
         server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'hsm-vault'")
-        said += process.communicate()[0].splitlines()
+        said += rest_of(process)
     assert "the connection to the server was lost" in said[-1]
     check_whole(place, said)
 
