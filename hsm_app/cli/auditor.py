@@ -10,14 +10,16 @@ import click
 
 from hsm_app.auditor.auditor import Auditor
 from hsm_app.auditor.log_directory import LogDirectory
+from hsm_app.auditor.page import page_files, write_page
 from hsm_app.auditor.plexi import PlexiView
-from hsm_app.auditor.settings import create_auditor, read_auditor
+from hsm_app.auditor.settings import AuditorSettings, create_auditor, read_auditor, read_root_of_trust
 from hsm_app.auditor.site import serving
 from hsm_app.auditor.whole import verify_whole
 from hsm_app.cli.files import read_whole, write_once
 from hsm_app.cli.serving import serve_until_told
 from hsm_app.durable import replace_file
 from hsm_app.errors import LogError
+from hsm_app.fleet.root_of_trust import RootOfTrust
 from hsm_app.key_files import read_key_file
 from hsm_app.net.address import parse_address
 from hsm_app.net.http import HttpProgram
@@ -118,15 +120,37 @@ def append(directory: Path, envelope: Path, countersignature: Path, out: Path, a
 @click.option("--listen", default="127.0.0.1:8480", show_default=True, help="host:port.")
 @click.option("--verbose", is_flag=True, help="Log more.")
 def serve(directory: Path, listen: str, verbose: bool) -> None:
-    """Serve the log's public files over HTTP until told to stop. Any web server can serve DIRECTORY/public instead.
+    """Serve the log and its page over HTTP until told to stop. Any web server can serve DIRECTORY/public instead.
+
+    The page shows each epoch, and checks the log in its reader's browser; which works over HTTPS, and on loopback.
 
     Example: hsm-vault auditor serve ./auditor --listen 127.0.0.1:8480
     """
     address = parse_address(listen)
     settings, _ = read_auditor(directory)
     plexi = PlexiView(directory, read_key_file(settings.plexi_key)) if settings.plexi_key else None
-    program = HttpProgram(address, serving(directory / "public", plexi), closing=lambda: None)
+    answer = serving(directory / "public", plexi, page_files(_roots(settings)))
+    program = HttpProgram(address, answer, closing=lambda: None)
     serve_until_told(program, f"log ready on http://{address}", verbose=verbose)
+
+
+@auditor.command()
+@click.argument("directory", type=Directory)
+def page(directory: Path) -> None:
+    """Write the page that `auditor serve` shows into DIRECTORY/public, for a web server of your own.
+
+    Give it again after a change of a root of trust, or of this program's version.
+
+    Example: hsm-vault auditor page ./auditor
+    """
+    settings, _ = read_auditor(directory)
+    write_page(directory / "public", page_files(_roots(settings)))
+    click.echo(f"The page is {directory / 'public' / 'index.html'}; a web server has to serve that directory.")
+
+
+def _roots(settings: AuditorSettings) -> list[RootOfTrust]:
+    """Also those that have expired: the log goes on being served, and the page says so."""
+    return [read_root_of_trust(path) for path in settings.namespaces.values()]
 
 
 @auditor.command()

@@ -1,0 +1,60 @@
+// An entry of the log: the auditor's envelope over a manifest, and the operator's counter-signature (DSSE v1.0.2).
+import { Refused, concat, hex, sha256, strictJson, textOf, unbase64, utf8 } from "./bytes.js";
+import { holdsEd25519, holdsEs256, keyId } from "./keys.js";
+
+const MANIFEST_TYPE = "application/vnd.hsm-vault.fleet-manifest.v1+json";
+const COUNTERSIGNATURE_TYPE = "application/vnd.hsm-vault.fleet-countersignature.v1+json";
+const SCHEMA = "hsm-vault/fleet-manifest/v1";
+
+function parseEnvelope(text, type) {
+  const said = strictJson(text, "an envelope");
+  if (said?.payloadType !== type || !Array.isArray(said.signatures)) throw new Refused(`an envelope is not of the type ${type}`);
+  return {
+    type,
+    payload: unbase64(said.payload, "the payload of an envelope"),
+    signatures: said.signatures.map((one) => unbase64(one.sig, "a signature")),
+  };
+}
+
+/** Return both envelopes; nothing is verified yet. */
+export function parseEntry(bytes) {
+  const lines = textOf(bytes, "an entry").split("\n");
+  if (lines.length !== 3 || lines[2]) throw new Refused("an entry is not two envelopes, each on its line");
+  return { auditor: parseEnvelope(lines[0], MANIFEST_TYPE), operator: parseEnvelope(lines[1], COUNTERSIGNATURE_TYPE) };
+}
+
+/** Return the manifest in an entry. It is read only as far as this page shows it; clients are stricter. */
+export async function parseManifest(payload) {
+  const said = strictJson(textOf(payload, "the manifest"), "the manifest");
+  if (said?.schema !== SCHEMA || !Number.isSafeInteger(said.epoch) || !Array.isArray(said.fleets)) {
+    throw new Refused("the manifest does not read");
+  }
+  return { ...said, digest: hex(await sha256(payload)) };
+}
+
+/** Return the ids of the role's keys that signed the envelope; a key that signed twice is one. */
+export async function signers(envelope, role) {
+  const type = utf8(envelope.type);
+  const head = utf8(`DSSEv1 ${type.length} ${envelope.type} ${envelope.payload.length} `);
+  const message = concat(head, envelope.payload);
+  const ids = new Set();
+  for (const key of role.keys) {
+    const holds = key.alg === "Ed25519" ? holdsEd25519 : holdsEs256;
+    for (const signature of envelope.signatures) {
+      if (await holds(key.public, message, signature)) ids.add(await keyId(key));
+    }
+  }
+  return [...ids];
+}
+
+/** Refused unless the operator's envelope is about this manifest and these signatures of the auditor. */
+export async function checkCountersignature({ auditor, operator }, manifest) {
+  const said = strictJson(textOf(operator.payload, "the counter-signature"), "the counter-signature");
+  const hashes = await Promise.all(auditor.signatures.map(async (one) => hex(await sha256(one))));
+  const isSame =
+    said?.namespace === manifest.namespace &&
+    said.epoch === manifest.epoch &&
+    said.manifest_sha256 === manifest.digest &&
+    JSON.stringify(said.auditor_signatures_sha256) === JSON.stringify(hashes);
+  if (!isSame) throw new Refused("the operator counter-signed another manifest, or another signature of the auditor");
+}
