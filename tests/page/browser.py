@@ -65,6 +65,8 @@ class Browser:
         return str(self.run(f"return document.querySelector({json.dumps(selector)}).innerText"))
 
     def give_file(self, selector: str, path: Path) -> None:
+        """Choose a file in the page that was opened; `verdict` then waits for what comes of it."""
+        self.run("delete document.documentElement.dataset.verdict")
         found = self._ask("POST", "/element", {"using": "css selector", "value": selector})
         self._ask("POST", f"/element/{next(iter(found.values()))}/value", {"text": str(path)})
 

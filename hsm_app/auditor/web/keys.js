@@ -5,7 +5,8 @@ const ED25519_SPKI = unhex("302a300506032b6570032100", 12, "the head of a key");
 const P256_SPKI = unhex("3059301306072a8648ce3d020106082a8648ce3d030107034200", 26, "the head of a key");
 
 export const NO_ED25519 =
-  "this browser has no Ed25519 in WebCrypto, so it cannot check this (Chrome 137, Firefox 130 or Safari 17 and later can)";
+  "this browser has no Ed25519 in WebCrypto, so it cannot check this " +
+  "(Chrome 137, Firefox 130 or Safari 17 and later can)";
 
 let ed25519;
 

@@ -56,7 +56,9 @@ export async function look({ fetchFile, root, now, seen }) {
 
 async function checkGrowth(checkpoint, leaves, seen, inclusion) {
   if (!seen) throw new CannotTell("this browser looks for the first time: nothing to compare with yet");
-  if (checkpoint.size < seen.size) throw new Refused(`the log had ${seen.size} entries, and now shows ${checkpoint.size}`);
+  if (checkpoint.size < seen.size) {
+    throw new Refused(`the log had ${seen.size} entries, and now shows ${checkpoint.size}`);
+  }
   if (inclusion.outcome !== PASS) throw new CannotTell("the log's tree does not read");
   if (hex(await rootOf(leaves.slice(0, seen.size))) !== seen.root) {
     throw new Refused(`the first ${seen.size} entries are not those that this browser saw before: history was changed`);
@@ -69,20 +71,25 @@ async function checkWitnesses(note, root, witnesses) {
     const at = await cosignedAt(note, key);
     if (at !== null) witnesses.push({ name, key: key.name, at });
   }
-  if (!isMet(root.policy, new Set(witnesses.map((one) => one.name)))) throw new Refused("too few witnesses cosigned the log");
-  return witnesses.length ? `cosigned by ${witnesses.map((one) => one.key).join(", ")}` : "the root of trust asks for no witness";
+  if (!isMet(root.policy, new Set(witnesses.map((one) => one.name)))) {
+    throw new Refused("too few witnesses cosigned the log");
+  }
+  if (!witnesses.length) return "the root of trust asks for no witness";
+  return `cosigned by ${witnesses.map((one) => one.key).join(", ")}`;
 }
 
 function checkFreshness(root, witnesses, now, cosigned) {
-  if (now >= root.expires) throw new Refused("the root of trust has expired");
+  if (!(now < root.expires)) throw new Refused("the root of trust has expired");
   if (cosigned.outcome !== PASS) throw new CannotTell("the cosignatures do not tell");
   const fresh = witnesses.filter((one) => one.at >= now - root.maximumAge && one.at <= now + SKEW);
-  if (!isMet(root.policy, new Set(fresh.map((one) => one.name)))) throw new Refused("too few witnesses saw the log lately");
+  if (!isMet(root.policy, new Set(fresh.map((one) => one.name)))) {
+    throw new Refused("too few witnesses saw the log lately");
+  }
   return "seen by enough witnesses lately";
 }
 
-/** The namespace's entries, those that its auditor signed and whose manifest does not read, and ambiguous ones: a client
- * may read what this page does not, so none of them may go unseen. */
+/** The namespace's entries, those that its auditor signed and whose manifest does not read, and ambiguous ones: a
+ * client may read what this page does not, so none of them may go unseen. */
 async function findOurs(entries, root) {
   const found = [];
   for (const { index, bytes, leaf } of entries) {
@@ -101,11 +108,11 @@ async function findOurs(entries, root) {
 }
 
 async function isOurs({ entry, manifest }, root) {
-  return manifest ? manifest.namespace === root.namespace : !entry || (await mayBeSigned(entry.auditor, root.auditors));
+  return manifest ? manifest.namespace === root.namespace : !entry || (await mayBeSigned(entry.auditor, root));
 }
 
-async function mayBeSigned(envelope, role) {
-  return (await attempt(() => checkSigners(envelope, role, "auditors", []))).outcome !== FAIL;
+async function mayBeSigned(envelope, root) {
+  return (await attempt(() => checkSigners(envelope, root, "auditors", {}))).outcome !== FAIL;
 }
 
 async function verdictsOf(one, previous, { leaves, root, now }) {
@@ -116,11 +123,13 @@ async function verdictsOf(one, previous, { leaves, root, now }) {
   const verdicts = {
     artifact,
     inclusion: await attempt(() => {
-      if (!leaves.length || !isEqual(leaf, leaves[index])) throw new Refused("this entry is not the one that was logged");
+      if (!leaves.length || !isEqual(leaf, leaves[index])) {
+        throw new Refused("this entry is not the one that was logged");
+      }
       return `entry ${index} of ${leaves.length}`;
     }),
-    "auditor-signature": await attempt(() => checkSigners(entry.auditor, root.auditors, "auditors", signed.auditors)),
-    "counter-signature": await attempt(() => checkSigners(entry.operator, root.operators, "operators", signed.operators)),
+    "auditor-signature": await attempt(() => checkSigners(entry.auditor, root, "auditors", signed)),
+    "counter-signature": await attempt(() => checkSigners(entry.operator, root, "operators", signed)),
   };
   if (manifest) {
     verdicts.digest = await attempt(async () => {
@@ -134,10 +143,12 @@ async function verdictsOf(one, previous, { leaves, root, now }) {
   return { index, manifest, verdicts, signed, changes: changed };
 }
 
-async function checkSigners(envelope, role, who, ids) {
-  ids.push(...(await signers(envelope, role)));
-  if (ids.length < role.threshold) throw new Refused(`too few of the ${who} that are trusted signed`);
-  return `${ids.length} of the ${who} that are trusted signed; ${role.threshold} needed`;
+/** `who` is "auditors" or "operators"; the ids of those who signed go into `signed`. */
+async function checkSigners(envelope, root, who, signed) {
+  signed[who] = await signers(envelope, root[who]);
+  const { threshold } = root[who];
+  if (signed[who].length < threshold) throw new Refused(`too few of the ${who} that are trusted signed`);
+  return `${signed[who].length} of the ${who} that are trusted signed; ${threshold} needed`;
 }
 
 function checkFollows(manifest, previous) {
@@ -150,17 +161,20 @@ function checkFollows(manifest, previous) {
 }
 
 function checkWindow(manifest, root, now) {
-  if (manifest.epoch < root.minimumEpoch) throw new Refused(`epochs before ${root.minimumEpoch} are not trusted any more`);
+  if (manifest.epoch < root.minimumEpoch) {
+    throw new Refused(`epochs before ${root.minimumEpoch} are not trusted any more`);
+  }
   if (now + SKEW < Date.parse(manifest.not_before) / 1000) throw new Refused("it is not valid yet");
   if (!(now < Date.parse(manifest.not_after) / 1000)) throw new Refused("it has expired");
   return "valid now";
 }
 
-/** The worst of all outcomes. A first look has nothing to be consistent with, which alone is no reason for doubt. */
-export function overall({ checkpoint, log, epochs }, isFirst) {
+/** The worst of all outcomes. `excused` are checks of the log that a first look cannot do: no reason for doubt. */
+export function overall({ checkpoint, log, epochs }, excused) {
   // A log that was just made has no witnesses yet, and no keys that anyone could be warned of.
-  if (checkpoint?.size === 0 && [log.proof, log.inclusion].every((one) => one.outcome === PASS) && log.consistency.outcome !== FAIL) return NOT_PROVEN;
-  const doubtful = Object.entries(log).filter(([check]) => !(isFirst && check === "consistency"));
-  const all = [...doubtful.map(([, verdict]) => verdict), ...epochs.flatMap((epoch) => Object.values(epoch.verdicts))];
+  const stands = [log.proof, log.inclusion].every((one) => one?.outcome === PASS) && log.consistency.outcome !== FAIL;
+  if (checkpoint?.size === 0 && stands) return NOT_PROVEN;
+  const asked = Object.entries(log).filter(([check, { outcome }]) => outcome !== NOT_PROVEN || !excused.has(check));
+  const all = [...asked.map(([, verdict]) => verdict), ...epochs.flatMap((epoch) => Object.values(epoch.verdicts))];
   return [FAIL, NOT_PROVEN].find((outcome) => all.some((verdict) => verdict.outcome === outcome)) ?? PASS;
 }

@@ -28,7 +28,8 @@ async function fetchFile(path) {
 
 function checkList(list, verdicts) {
   list.replaceChildren(...Object.entries(verdicts).map(([check, { outcome, why }]) => {
-    const row = element("li", "", element("span", `outcome ${CLASS[outcome]}`, outcome), element("span", "", check), element("span", "why", why));
+    const said = element("span", `outcome ${CLASS[outcome]}`, outcome);
+    const row = element("li", "", said, element("span", "", check), element("span", "why", why));
     row.dataset.check = check;
     row.dataset.outcome = outcome;
     return row;
@@ -36,10 +37,15 @@ function checkList(list, verdicts) {
   return list;
 }
 
-const valueRow = (label, value) => element("span", "row", element("span", "label", label), element("span", "value", value));
+function valueRow(label, value) {
+  return element("span", "row", element("span", "label", label), element("span", "value", value));
+}
 
-function changeRow({ kind, name, before, after }) {
-  const title = element("span", name.endsWith("key") || name.includes(", key ") ? "key" : "", name);
+const isKey = ({ name }) => name.endsWith(" key") || name.includes(", key ");
+
+function changeRow(change) {
+  const { kind, name, before, after } = change;
+  const title = element("span", isKey(change) ? "key" : "", name);
   const row = element("li", "", element("span", "sign", SIGN[kind]), title);
   if (kind !== "added" || !title.className) row.append(kind === "changed" ? "" : `: ${before ?? after}`);
   if (kind === "changed") row.append(valueRow("was", before), valueRow("now", after));
@@ -53,9 +59,10 @@ function fleetChanges(epoch) {
     const of = epoch.changes.filter((change) => change.fleet === fleet);
     const isNew = of.every((change) => change.kind === "added");
     const isGone = of.every((change) => change.kind === "removed");
-    const keys = of.filter((change) => / key|^key/.test(` ${change.name}`)).length;
+    const keys = of.filter(isKey).length;
     const said = isNew ? "is new" : isGone ? "is gone" : "changed";
-    const head = element("p", "", element("strong", "", `Fleet ${fleet}`), ` ${said}: ${counted(keys, "key")}, ${counted(of.length - keys, "other value")}`);
+    const counts = `${counted(keys, "key")}, ${counted(of.length - keys, "other value")}`;
+    const head = element("p", "", element("strong", "", `Fleet ${fleet}`), ` ${said}: ${counts}`);
     const list = element("ul", "changes", ...of.map(changeRow));
     blocks.push(head, isNew || isGone ? element("details", "", element("summary", "", "All values"), list) : list);
   }
@@ -70,10 +77,15 @@ function card(epoch) {
   const title = manifest ? `Epoch ${manifest.epoch}` : `Entry ${epoch.index}`;
   const tally = element("span", `tally ${CLASS[worst]}`, `${worst} · ${passed} of ${outcomes.length} checks`);
   const made = element("li", `card ${CLASS[worst]}`, element("div", "head", element("h3", "", title), tally));
-  if (manifest) made.append(element("p", "soft", `Issued ${day(manifest.issued_at)}, valid ${day(manifest.not_before)} to ${day(manifest.not_after)}`), ...fleetChanges(epoch));
+  if (manifest) {
+    const window = `valid ${day(manifest.not_before)} to ${day(manifest.not_after)}`;
+    made.append(element("p", "soft", `Issued ${day(manifest.issued_at)}, ${window}`), ...fleetChanges(epoch));
+  }
   const by = (who, ids) => `${who} ${ids.length ? ids.map(short).join(", ") : "not verified"}`;
-  made.append(element("p", "soft", `Signed by ${by("auditor", signed.auditors)}; counter-signed by ${by("operator", signed.operators)}`));
-  const details = element("details", "", element("summary", "", "Checks"), checkList(element("ul", "checks"), verdicts));
+  const counter = by("operator", signed.operators);
+  made.append(element("p", "soft", `Signed by ${by("auditor", signed.auditors)}; counter-signed by ${counter}`));
+  const list = checkList(element("ul", "checks"), verdicts);
+  const details = element("details", "", element("summary", "", "Checks"), list);
   details.open = worst !== PASS;
   made.append(details);
   made.dataset.outcome = worst;
@@ -81,7 +93,9 @@ function card(epoch) {
 }
 
 function facts(pairs) {
-  at("facts").replaceChildren(...pairs.flatMap(([name, value]) => [element("dt", "", name), element("dd", /^[0-9a-f]{64}$/.test(value) ? "value" : "", value)]));
+  const kind = (value) => (/^[0-9a-f]{64}$/.test(value) ? "value" : "");
+  const rows = pairs.flatMap(([name, value]) => [element("dt", "", name), element("dd", kind(value), value)]);
+  at("facts").replaceChildren(...rows);
 }
 
 function banner(outcome, title, summary) {
@@ -91,51 +105,68 @@ function banner(outcome, title, summary) {
   document.documentElement.dataset.verdict = outcome;
 }
 
-function firstWhy(found, outcome) {
+function firstWhy(found, outcome, excused) {
   const named = [
     ...Object.entries(found.log).map(([check, verdict]) => ["", check, verdict]),
-    ...found.epochs.flatMap((epoch) => Object.entries(epoch.verdicts).map(([check, verdict]) => [`epoch ${epoch.manifest?.epoch ?? "?"}, `, check, verdict])),
+    ...found.epochs.flatMap(({ index, manifest, verdicts }) => {
+      const where = manifest ? `epoch ${manifest.epoch}, ` : `entry ${index}, `;
+      return Object.entries(verdicts).map(([check, verdict]) => [where, check, verdict]);
+    }),
   ];
-  // A first look is not consistent with anything, which never is the reason.
-  const [where, check, verdict] = named.filter(([, check]) => outcome === FAIL || check !== "consistency").concat(named).find(([, , verdict]) => verdict.outcome === outcome);
+  const counts = ([, check, verdict]) => verdict.outcome === outcome && (outcome === FAIL || !excused.has(check));
+  const [where, check, verdict] = named.find(counts);
   return `${where}${check}: ${verdict.why}.`;
 }
 
-function announce(outcome, found, isFirst) {
+function announce(outcome, found, excused) {
   const last = found.epochs.at(-1)?.manifest;
-  if (outcome === FAIL) banner(FAIL, "Do not trust these keys", firstWhy(found, FAIL));
+  const memory = excused.has("consistency")
+    ? "This browser remembers the log from now on."
+    : "History is as this browser saw it before.";
+  if (outcome === FAIL) banner(FAIL, "Do not trust these keys", firstWhy(found, FAIL, excused));
   else if (!last) banner(NOT_PROVEN, "Nothing is logged yet", "The log holds no keys of this namespace.");
-  else if (outcome === NOT_PROVEN) banner(NOT_PROVEN, "Not everything could be checked", firstWhy(found, NOT_PROVEN));
-  else banner(PASS, "Every check passed", `Epoch ${last.epoch} is in force. ${isFirst ? "This browser remembers the log from now on." : "History is as this browser saw it before."}`);
+  else if (outcome === PASS) banner(PASS, "Every check passed", `Epoch ${last.epoch} is in force. ${memory}`);
+  else banner(NOT_PROVEN, "Not everything could be checked", firstWhy(found, NOT_PROVEN, excused));
 }
 
 // What this browser saw before. Private windows may have no memory; then each look is a first one.
-const placeOf = (root) => `hsm-vault-log ${root.origin}`;
-
-function remembered(root) {
+function remembered(place) {
   try {
-    return JSON.parse(localStorage.getItem(placeOf(root)));
+    return JSON.parse(localStorage.getItem(place));
   } catch {
     return null;
   }
 }
 
-function remember(root, checkpoint) {
+function remember(place, value) {
   try {
-    localStorage.setItem(placeOf(root), JSON.stringify({ size: checkpoint.size, root: hex(checkpoint.root) }));
+    localStorage.setItem(place, JSON.stringify(value));
   } catch {
     at("summary").append(" This browser keeps no memory of it.");
   }
 }
 
-async function show(rootBytes) {
+/** A site that offers other roots of trust than before may be honest: only its reader can tell, by giving the file. */
+function rootVerdict(root, known, isOwn) {
+  if (isOwn) return { outcome: PASS, why: "given by you" };
+  if (known === root.digest) return { outcome: PASS, why: "the one that this browser saw before" };
+  if (known === null) return { outcome: NOT_PROVEN, why: "offered by this site: compare its SHA-256, below" };
+  const todo = "compare its SHA-256, below, and give the file if it is right";
+  return { outcome: NOT_PROVEN, why: `not the one that this browser saw before: ${todo}` };
+}
+
+async function show(rootBytes, isOwn) {
   const root = await parseRoot(rootBytes);
+  const logPlace = `hsm-vault-log ${root.origin}`, rootPlace = `hsm-vault-root ${root.namespace}`;
   at("namespace").textContent = root.namespace;
   at("root-digest").textContent = root.digest;
-  at("command").textContent = `hsm-vault log verify ${location.href.replace(/(index\.html)?([?#].*)?$/, "")} --root-of-trust root-of-trust.json`;
-  const seen = remembered(root);
+  const site = location.href.replace(/(index\.html)?([?#].*)?$/, "");
+  at("command").textContent = `hsm-vault log verify ${site} --root-of-trust root-of-trust.json`;
+  const seen = remembered(logPlace), known = remembered(rootPlace);
   const found = await look({ fetchFile, root, now: Date.now() / 1000, seen });
-  const outcome = overall(found, !seen);
+  found.log = { root: rootVerdict(root, known, isOwn), ...found.log };
+  const excused = new Set([...(seen ? [] : ["consistency"]), ...(known === null ? ["root"] : [])]);
+  const outcome = overall(found, excused);
   const { checkpoint } = found;
   facts([
     ["Name", root.origin],
@@ -147,17 +178,31 @@ async function show(rootBytes) {
   at("timeline").replaceChildren(...found.epochs.map(card).reverse());
   at("log").hidden = false;
   at("epochs").hidden = !found.epochs.length;
-  announce(outcome, found, !seen);
-  if (checkpoint && outcome === PASS) remember(root, checkpoint);
+  announce(outcome, found, excused);
+  if (outcome !== PASS) return;
+  remember(logPlace, { size: checkpoint.size, root: hex(checkpoint.root) });
+  remember(rootPlace, root.digest);
 }
 
-async function guarded(act) {
+let running = Promise.resolve();
+
+/** One look after the other, so that what is shown last is what was asked for last. */
+function guarded(act) {
+  at("banner").className = "banner waiting";
+  delete document.documentElement.dataset.verdict;
+  running = running.then(() => attempted(act));
+}
+
+async function attempted(act) {
   try {
-    if (!globalThis.crypto?.subtle) throw new CannotTell("This browser checks signatures only on pages that come over HTTPS");
+    if (!globalThis.crypto?.subtle) {
+      throw new CannotTell("This browser checks signatures only on pages that come over HTTPS");
+    }
     await act();
   } catch (error) {
     const isDoubt = error instanceof CannotTell;
-    banner(isDoubt ? NOT_PROVEN : FAIL, isDoubt ? "Nothing could be checked" : "The log could not be checked", `${error.message}.`);
+    const title = isDoubt ? "Nothing could be checked" : "The log could not be checked";
+    banner(isDoubt ? NOT_PROVEN : FAIL, title, `${error.message}.`);
   }
 }
 
@@ -175,12 +220,12 @@ async function offered() {
   at("namespaces").replaceChildren(...links);
   const bytes = await fetchFile(chosen.root_of_trust);
   if (!bytes) throw new Refused(`the root of trust ${chosen.root_of_trust} is missing`);
-  await show(bytes);
+  await show(bytes, false);
 }
 
 at("own-root").addEventListener("change", (event) => {
   const [file] = event.target.files;
-  if (file) guarded(async () => show(new Uint8Array(await file.arrayBuffer())));
+  if (file) guarded(async () => show(new Uint8Array(await file.arrayBuffer()), true));
 });
 addEventListener("hashchange", () => guarded(offered));
 guarded(offered);

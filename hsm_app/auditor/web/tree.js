@@ -68,7 +68,9 @@ export async function readLeaves(fetchFile, { size, root }) {
     const made = [];
     for (let at = 0; at + WIDTH <= below.length; at += WIDTH) made.push(await rootOf(below.slice(at, at + WIDTH)));
     const shown = await readLevel(fetchFile, level, made.length);
-    if (!made.every((hash, at) => isEqual(hash, shown[at]))) throw new Refused(`the log's tiles of level ${level} are not what its leaves make`);
+    if (!made.every((hash, at) => isEqual(hash, shown[at]))) {
+      throw new Refused(`the log's tiles of level ${level} are not what its leaves make`);
+    }
     below = made;
   }
   return leaves;

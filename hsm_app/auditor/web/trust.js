@@ -10,6 +10,8 @@ export async function parseRoot(bytes) {
   const policy = await parsePolicy(said.policy);
   const log = policy.logs.find((key) => key.name === said.origin);
   if (!log) throw new Refused(`the root of trust has no key of the log ${said.origin}`);
+  const numbers = [said.version, said.minimum_epoch, said.maximum_cosignature_age_seconds, Date.parse(said.expires_at)];
+  if (!numbers.every(Number.isSafeInteger)) throw new Refused("the root of trust has not its numbers and times");
   return {
     namespace: said.namespace,
     version: said.version,
@@ -25,7 +27,8 @@ export async function parseRoot(bytes) {
   };
 }
 
-function role({ threshold, keys }) {
+function role(said) {
+  const { threshold, keys } = said ?? {};
   if (!Array.isArray(keys) || !(threshold >= 1 && threshold <= keys.length)) {
     throw new Refused("a role of the root of trust has not its keys and threshold");
   }
@@ -38,6 +41,7 @@ function publicKey({ alg, public_key: text }) {
 }
 
 async function parsePolicy(lines) {
+  if (!Array.isArray(lines)) throw new Refused("the root of trust has no policy of witnesses");
   const policy = { logs: [], witnesses: new Map(), groups: new Map(), quorum: null };
   for (const line of lines) {
     const words = line.startsWith("#") ? [] : line.split(/\s+/).filter(Boolean);
@@ -50,9 +54,11 @@ async function parsePolicy(lines) {
 async function take(policy, [kind, ...words], line) {
   const isKnown = (name) => policy.witnesses.has(name) || policy.groups.has(name);
   if (kind === "log") policy.logs.push(await parseKey(words[0], LOG_KEY));
-  else if (kind === "witness" && !isKnown(words[0])) policy.witnesses.set(words[0], await parseKey(words[1], WITNESS_KEY));
-  else if (kind === "group" && !isKnown(words[0]) && words.length > 2 && words.slice(2).every(isKnown)) {
+  else if (kind === "witness" && !isKnown(words[0])) {
+    policy.witnesses.set(words[0], await parseKey(words[1], WITNESS_KEY));
+  } else if (kind === "group" && !isKnown(words[0]) && words.length > 2 && words.slice(2).every(isKnown)) {
     const members = words.slice(2);
+    if (new Set(members).size !== members.length) throw new Refused(`the policy names a member twice: ${line}`);
     const enough = { all: members.length, any: 1 }[words[1]] ?? Number(words[1]);
     if (!(enough >= 1 && enough <= members.length)) throw new Refused(`the policy's line does not read: ${line}`);
     policy.groups.set(words[0], { enough, members });
