@@ -20,6 +20,8 @@ from hsm_app.fleet.role_keys import RoleKey
 from hsm_app.fleet.root_of_trust import Role, RootOfTrust, encode_root_of_trust
 from hsm_app.net.address import Address
 from hsm_app.net.http import HttpServer
+from hsm_app.tlog.merkle import leaf_hash
+from hsm_app.tlog.tiles import pack_entries, unpack_entries
 from tests.auditor.world import World, following, manifest, world
 from tests.fleet import trust
 from tests.page.browser import Browser, browser, driver
@@ -172,6 +174,23 @@ def test_it_turns_red_with(
             assert "fail" in chromium.run("return document.getElementById('banner').className")
         chromium.open(site)
         assert chromium.verdict() == "PASS"
+
+
+def test_it_turns_red_when_entry_and_tile_were_changed_to_fit_each_other(chromium: Browser, honest: World) -> None:
+    """Only the root that was signed tells: the operator's key id is covered by no signature."""
+    public = honest.auditor / "public"
+    entries = unpack_entries((public / ENTRIES).read_bytes(), 3)
+    head, sign, rest = entries[2].rpartition(b'"keyid":"')
+    entries[2] = head + sign + flipped(0)(rest)
+    tile = b"".join(map(leaf_hash, entries))
+    with (
+        served(honest) as site,
+        changed(public / ENTRIES, lambda _: pack_entries(entries)),
+        changed(public / TILE, lambda _: tile),
+    ):
+        chromium.open(site)
+        assert chromium.verdict() == "FAIL"
+        assert failed(chromium) == {"inclusion"}
 
 
 def test_it_turns_red_when_the_log_goes_back(chromium: Browser, tmp_path: Path) -> None:
