@@ -81,8 +81,9 @@ def read_until(process: subprocess.Popen[str], last: str) -> list[str]:
 
 
 def told(said: list[str], word: str) -> int:
-    """The last number that a process said after `word`."""
-    return max((int(line.split()[1]) for line in said if line.split()[0] == word), default=0)
+    """The last number that a process said after `word`. A kill may have cut the last line short: that was not said."""
+    words = [line.split() for line in said]
+    return max((int(both[1]) for both in words if len(both) == 2 and both[0] == word), default=0)
 
 
 @pytest.fixture(scope="module")
