@@ -3,6 +3,7 @@
     manifest.json                        the present epoch's
     epochs/manifest-N.json               those before it (and a copy of the present one)
     epochs/certificate-N-K.json          the certificates by which epoch N may be left
+    epochs/bundle-N                      why epoch N may be believed (`fleet.bundle`), where there is a root of trust
     epochs/sweep-N.json                  how far this replica has swept epoch N (`replica.sweeping`)
 
 A replica's own directory has them, and the operator's. Nothing here is secret, and nothing is trusted because it lies
@@ -21,18 +22,26 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from hsm_app.errors import ConfigError
+from hsm_app.errors import ConfigError, LogError
+from hsm_app.fleet.bundle import verify_logged
 from hsm_app.fleet.manifest import Manifest
 from hsm_app.fleet.manifest_json import parse_manifest
 from hsm_app.fleet.membership import check_entry
 from hsm_app.fleet.membership_certificate import SweepCertificate, parse_certificate
+from hsm_app.fleet.root_of_trust import RootOfTrust
 
 
 class Epochs:
-    """The files beside one `manifest.json`. Every method raises ConfigError for a file that it cannot read or write."""
+    """The files beside one `manifest.json`. Every method raises ConfigError for a file that it cannot read or write.
 
-    def __init__(self, manifest: Path) -> None:
+    With a root of trust a manifest is entered only with its bundle, and may then change more (`fleet.membership`). With
+    `fleet`, certificates are asked for that fleet's groups only: what others hold is theirs to bring along.
+    """
+
+    def __init__(self, manifest: Path, root: RootOfTrust | None = None, fleet: str | None = None) -> None:
         self._manifest = manifest
+        self._fleet = fleet
+        self._root = root
         self._directory = manifest.parent / "epochs"
 
     def current(self) -> Manifest:
@@ -59,22 +68,45 @@ class Epochs:
     def check(self, following: Manifest, certificates: Sequence[SweepCertificate]) -> None:
         """Raise ConfigError unless `following` may be entered from the present manifest."""
         current = self.current()
-        check_entry(self.past(current.epoch - 1), current, following, certificates)
+        check_entry(
+            self.past(current.epoch - 1),
+            current,
+            following,
+            certificates,
+            is_published=self._root is not None,
+            fleet=self._fleet,
+        )
 
     def proven_predecessor(self) -> bytes | None:
         """Return the digest of the manifest that the present one was proved to follow; None when nothing proves it.
 
-        ConfigError when the history is there and breaks the rules.
+        ConfigError or LogError when the history is there and breaks the rules.
         """
         current = self.current()
         before = self.past(current.epoch - 1)
-        if before is None:
+        if before is None or not self._is_proven(current):
             return None
         older = self.past(before.epoch - 1)
         if older is None and before.epoch > 1:
             return None
-        check_entry(older, before, current, self.certificates(before.epoch))
+        certificates = self.certificates(before.epoch)
+        check_entry(older, before, current, certificates, is_published=self._root is not None, fleet=self._fleet)
         return before.digest
+
+    def bundle(self, epoch: int) -> bytes | None:
+        """Return the bundle that was kept for an epoch, None when there is none."""
+        path = self._bundle(epoch)
+        return _read(path) if path.exists() else None
+
+    def bundles_after(self, epoch: int) -> list[bytes]:
+        """Return the bundles that were kept for later epochs, the newest first."""
+        numbers = (path.name.removeprefix("bundle-") for path in self._directory.glob("bundle-*"))
+        later = sorted((int(number) for number in numbers if number.isdecimal() and int(number) > epoch), reverse=True)
+        return [_read(self._bundle(number)) for number in later]
+
+    def keep_bundle(self, epoch: int, raw: bytes) -> None:
+        """Keep a bundle that was verified, durably."""
+        self._write(self._bundle(epoch), raw)
 
     def record(self, manifest: Manifest) -> None:
         """Add a manifest to the history, durably."""
@@ -92,6 +124,19 @@ class Epochs:
         self.record(current)
         self.record(following)
         replace_file(self._manifest, following.raw)
+
+    def _is_proven(self, manifest: Manifest) -> bool:
+        """Say whether nothing more is asked for, or the manifest's bundle is here. Its time was checked on entry."""
+        if self._root is None:
+            return True
+        raw = self.bundle(manifest.epoch)
+        try:
+            return raw is not None and verify_logged(raw, self._root).manifest.digest == manifest.digest
+        except LogError:
+            return False
+
+    def _bundle(self, epoch: int) -> Path:
+        return self._directory / f"bundle-{epoch}"
 
     def _past(self, epoch: int) -> Path:
         return self._directory / f"manifest-{epoch}.json"

@@ -89,6 +89,9 @@ class LogError(VaultError):
         super().__init__(what, todo)
         self.check = check
 
+    def __str__(self) -> str:
+        return f"{self.check}: {super().__str__()}"
+
 
 class Denied(VaultError):
     """A refusal by policy. `attempts_left` and `retry_after` (seconds) are None where they say nothing."""

@@ -22,7 +22,7 @@ from hsm_app.fleet.root_of_trust import RootOfTrust
 from hsm_app.tlog.checkpoint import Checkpoint, signed_checkpoint
 from hsm_app.tlog.cosignature import cosigned_at
 from hsm_app.tlog.merkle import leaf_hash, verify_inclusion
-from hsm_app.tlog.note import Note
+from hsm_app.tlog.note import Note, parse_note
 from hsm_app.tlog.proof import TlogProof, parse_proof
 
 LIMIT = 64 * 1024  # bytes
@@ -49,6 +49,15 @@ class Seen:
     manifest: bytes  # SHA-256
     size: int
     root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedBundle:
+    """A bundle whose signatures and proofs hold; whether it is of today was not asked."""
+
+    manifest: Manifest
+    note: Note
+    checkpoint: Checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,15 +100,32 @@ def split_bundle(raw: bytes) -> tuple[Entry, TlogProof]:
 
 def verify_bundle(raw: bytes, root: RootOfTrust, *, now: int, seen: Seen | None) -> VerifiedBundle:
     """Return the manifest of a bundle. LogError that names the check that failed; `now` in POSIX seconds."""
+    logged = verify_logged(raw, root)
+    check_time(logged.manifest, root, now)
+    witnessed = check_witnesses(logged.note, root, now)
+    if seen is not None:
+        check_not_back(logged.manifest, logged.checkpoint, seen)
+    return VerifiedBundle(manifest=logged.manifest, checkpoint=logged.checkpoint, cosigned_at=witnessed, raw=raw)
+
+
+def verify_logged(raw: bytes, root: RootOfTrust) -> LoggedBundle:
+    """Check all of a bundle that no time changes: who signed, and that the log and its witnesses have it. LogError.
+
+    For what was believed once, when its time was checked, and is looked at again.
+    """
     entry, proof = split_bundle(raw)
     manifest = verified_manifest(entry, root)
-    check_time(manifest, root, now)
     note, checkpoint = signed_checkpoint(proof.checkpoint, root.policy.log(root.origin).key, root.origin)
     verify_inclusion(leaf_hash(entry.raw), proof.index, checkpoint.size, proof.hashes, checkpoint.root)
-    witnessed = check_witnesses(note, root, now)
-    if seen is not None:
-        check_not_back(manifest, checkpoint, seen)
-    return VerifiedBundle(manifest=manifest, checkpoint=checkpoint, cosigned_at=witnessed, raw=raw)
+    check_cosigned(note, root)
+    return LoggedBundle(manifest, note, checkpoint)
+
+
+def seen_in(raw: bytes) -> Seen:
+    """Return what a bundle that was kept says of epoch and log. LogError, ConfigError when it does not read."""
+    entry, proof = split_bundle(raw)
+    manifest, checkpoint = parse_manifest(entry.auditor.payload), Checkpoint.parse(parse_note(proof.checkpoint).text)
+    return Seen(epoch=manifest.epoch, manifest=manifest.digest, size=checkpoint.size, root=checkpoint.root)
 
 
 def verified_manifest(entry: Entry, root: RootOfTrust) -> Manifest:
@@ -128,15 +154,21 @@ def check_time(manifest: Manifest, root: RootOfTrust, now: int) -> None:
         raise LogError("freshness", error.what, error.todo) from None
 
 
-def check_witnesses(note: Note, root: RootOfTrust, now: int) -> int | None:
-    """Return since when enough witnesses vouch for the checkpoint. LogError when they do not, or did long ago."""
+def check_cosigned(note: Note, root: RootOfTrust) -> dict[str, int]:
+    """Return when each witness that cosigned a checkpoint did. LogError ("witnesses") when they are too few."""
     policy = root.policy
     times = {name: cosigned_at(note, endpoint.key) for name, endpoint in policy.witnesses.items()}
     cosigned = {name: at for name, at in times.items() if at is not None}
     if not policy.is_met(cosigned.keys()):
         raise LogError("witnesses", f"too few witnesses cosigned the log: {', '.join(sorted(cosigned)) or 'none'}")
+    return cosigned
+
+
+def check_witnesses(note: Note, root: RootOfTrust, now: int) -> int | None:
+    """Return since when enough witnesses vouch for the checkpoint. LogError when they do not, or did long ago."""
+    cosigned = check_cosigned(note, root)
     fresh = {name: at for name, at in cosigned.items() if now - root.maximum_age <= at <= now + SKEW}
-    if not policy.is_met(fresh.keys()):
+    if not root.policy.is_met(fresh.keys()):
         raise LogError(
             "freshness",
             "the witnesses saw the log too long ago, or in the future",

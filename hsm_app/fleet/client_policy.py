@@ -43,6 +43,14 @@ PRODUCTION = ClientPolicy(
         anchor_freshness=AssuranceLevel.OPERATOR_SIGNED,
     )
 )
+NAMED = {"production": PRODUCTION, "development": DEVELOPMENT}
+
+
+def policy_named(name: str) -> ClientPolicy:
+    """Return the policy of that name. ConfigError for another one."""
+    if name not in NAMED:
+        raise ConfigError(f"there is no policy {name!r}", f"Write {' or '.join(NAMED)}")
+    return NAMED[name]
 
 
 def _said(assurance: Assurance) -> str:

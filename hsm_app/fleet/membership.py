@@ -2,7 +2,9 @@
 
 A replica enters a manifest only when `check_entry` lets it; the rules stand nowhere else:
 
-1. its epoch is one higher, it names the present manifest's digest, and beyond its groups' members nothing differs;
+1. its epoch is one higher, it names the present manifest's digest, and beyond its groups' members nothing differs. With
+   a root of trust, where the auditor signed each epoch and the log has it (`replica.published`), the rest may differ as
+   `fleet.publication` lets it, in an epoch of its own: members or the rest, never both;
 2. VAULT-MEMBERSHIP-ONE-AT-A-TIME: of each group at most one replica is removed, or one is added;
 3. VAULT-MEMBERSHIP-NEW-INCARNATION: a replica is added only by the epoch right after the one that removed that number,
    with incarnation + 1; in a sealed fleet with the same token. So a group's numbers are those of genesis, and no
@@ -41,6 +43,7 @@ from typing import NoReturn
 from hsm_app.errors import ConfigError
 from hsm_app.fleet.manifest import Custody, Fleet, Group, Manifest, Replica
 from hsm_app.fleet.membership_certificate import SweepCertificate
+from hsm_app.fleet.publication import check_fleets_go_on
 
 AGREED = "Install the manifest that the fleet's operator issued for the next epoch; nothing was changed"
 
@@ -63,27 +66,35 @@ GroupStep = Removal | Addition | None
 
 
 def check_entry(
-    older: Manifest | None, current: Manifest, following: Manifest, certificates: Iterable[SweepCertificate] = ()
+    older: Manifest | None,
+    current: Manifest,
+    following: Manifest,
+    certificates: Iterable[SweepCertificate] = (),
+    *,
+    is_published: bool = False,
+    fleet: str | None = None,
 ) -> None:
-    """Raise ConfigError unless a replica in `current` may enter `following`.
+    """Raise ConfigError unless a replica in `current` may enter `following`; LogError where `is_published`.
 
     `older` is the manifest before `current`, None when `current` is the first. `certificates` are those of `current`;
-    each is verified, whether it is needed or not.
+    each is verified, whether it is needed or not. `is_published` says that the bundle of `following` was verified. With
+    `fleet`, certificates are asked for that fleet's groups only: the argument above is one group's.
     """
-    _check_order(current, following)
+    _check_order(current, following, is_published)
     if older is not None:
-        _check_order(older, current)
+        _check_order(older, current, is_published)
     elif current.epoch != 1:
         _refuse(f"the manifest before epoch {current.epoch} is missing, and the step cannot be judged without it")
     given = {_check_certificate(current, certificate) for certificate in certificates}
-    for fleet, fleet_next in zip(current.fleets, following.fleets, strict=True):
-        before = None if older is None else older.fleet(fleet.fleet)
-        for index, group in enumerate(fleet.groups):
+    for each in current.fleets:
+        fleet_next, before = following.fleet(each.fleet), None if older is None else _listed(older, each)
+        for index, group in enumerate(each.groups):
             came = None if before is None else group_step(before.groups[index], group)
-            _check_group_step(fleet, came, group_step(group, fleet_next.groups[index]))
-            if needs_certificate(group, came) and (fleet.fleet, group.group) not in given:
+            _check_group_step(each, came, group_step(group, fleet_next.groups[index]))
+            is_asked = fleet in (None, each.fleet) and needs_certificate(group, came)
+            if is_asked and (each.fleet, group.group) not in given:
                 _refuse(
-                    f"group {group.group} of fleet {fleet.fleet} leaves epoch {current.epoch} without a certificate "
+                    f"group {group.group} of fleet {each.fleet} leaves epoch {current.epoch} without a certificate "
                     "that its sweep is complete"
                 )
 
@@ -109,18 +120,31 @@ def needs_certificate(group: Group, came: GroupStep) -> bool:
     return isinstance(came, Removal) or len(group.replicas) % 2 == 0
 
 
-def _check_order(current: Manifest, following: Manifest) -> None:
+def _listed(manifest: Manifest, fleet: Fleet) -> Fleet | None:
+    return next((each for each in manifest.fleets if each.fleet == fleet.fleet), None)
+
+
+def _check_order(current: Manifest, following: Manifest, is_published: bool) -> None:
     if following.epoch != current.epoch + 1:
         _refuse(f"epoch {following.epoch} does not follow epoch {current.epoch}; no epoch is skipped or entered again")
     if following.previous_sha256 != current.digest:
         _refuse(f"the manifest of epoch {following.epoch} follows another manifest of epoch {current.epoch}")
     if following.issued_at < current.issued_at:
         _refuse(f"the manifest of epoch {following.epoch} was issued before the one it follows")
-    for name in ("namespace", "not_before", "not_after"):
+    if following.namespace != current.namespace:
+        _refuse(f"the manifest of epoch {following.epoch} is of another namespace")
+    if is_published and _members(current) == _members(following)[: len(current.fleets)]:
+        check_fleets_go_on(current, following)
+        return
+    for name in ("not_before", "not_after"):
         if getattr(following, name) != getattr(current, name):
             _refuse(f"the manifest of epoch {following.epoch} changes {name}, which a change of members does not")
     if _without_members(current.fleets) != _without_members(following.fleets):
         _refuse(f"the manifest of epoch {following.epoch} changes more than the members of its groups")
+
+
+def _members(manifest: Manifest) -> list[tuple[str, tuple[Group, ...]]]:
+    return [(fleet.fleet, fleet.groups) for fleet in manifest.fleets]
 
 
 def _without_members(fleets: Sequence[Fleet]) -> list[tuple[Fleet, list[int]]]:

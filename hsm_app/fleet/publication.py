@@ -1,19 +1,28 @@
-"""The auditor's rules for the next manifest of a namespace, and what changed in it, for a person to read."""
+"""What the next manifest of a namespace may say, and what changed in it, for a person to read.
+
+The rules are the auditor's before it signs, and each replica's before it enters what was published. A fleet keeps for
+ever what its records were made with: its keys, the costs that stretch a code, the number of guesses. Another Argon2
+cost alone would turn every right code into a wrong one, ten times, and then the record is gone. Whoever wants other
+values makes a new fleet, and lets the old one recover only (VAULT-FLEET-KEEPS-ITS-KEYS).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from hsm_app.errors import LogError
-from hsm_app.fleet.manifest import AssuranceLevel, Fleet, Manifest
+from hsm_app.fleet.manifest import AssuranceLevel, Fleet, FleetState, Manifest
 from hsm_app.fleet.strict_json import timestamp_text
+
+FOR_GOOD = ("kem_public", "opaque_public", "seal_check", "id_check", "argon2", "custody")
+STATES = (FleetState.ACTIVE, FleetState.RECOVER_ONLY, FleetState.REVOKED)
 
 
 def check_publication(following: Manifest, last: Manifest | None, now: int) -> None:
     """LogError ("delta") unless `following` may be published after `last` at POSIX second `now`.
 
-    It follows by one epoch, names its predecessor's digest, is still valid, was not issued in the future, and each
-    fleet that claims more than its operator's word names the evidence for it.
+    It follows by one epoch, names its predecessor's digest, is still valid, was not issued in the future, its fleets go
+    on as fleets may, and each that claims more than its operator's word names the evidence for it.
     """
     epoch = 1 if last is None else last.epoch + 1
     if following.epoch != epoch:
@@ -22,9 +31,29 @@ def check_publication(following: Manifest, last: Manifest | None, now: int) -> N
         raise LogError("delta", f"the manifest does not name the SHA-256 of epoch {epoch - 1} as its predecessor's")
     if not following.issued_at <= now < following.not_after:
         raise LogError("freshness", "the manifest was issued in the future, or has expired")
+    if last is not None:
+        check_fleets_go_on(last, following)
     for fleet in following.fleets:
         if fleet.evidence_sha256 is None and _claims(fleet) > AssuranceLevel.SELF_ASSERTED:
             raise LogError("artifact", f"fleet {fleet.fleet} claims more than its operator's word, without evidence")
+
+
+def check_fleets_go_on(current: Manifest, following: Manifest) -> None:
+    """LogError ("delta") when a fleet is left out, gets other keys or costs, or comes back to a state it has left."""
+    after = {fleet.fleet: fleet for fleet in following.fleets}
+    for fleet in current.fleets:
+        new = after.get(fleet.fleet)
+        if new is None:
+            raise LogError("delta", f"fleet {fleet.fleet} is left out; one that is given up stays listed as revoked")
+        for name in FOR_GOOD:
+            if getattr(new, name) != getattr(fleet, name):
+                raise LogError("delta", f"fleet {fleet.fleet} changes {name}, which a fleet keeps for good")
+        if new.attempts.maximum != fleet.attempts.maximum or len(new.groups) != len(fleet.groups):
+            raise LogError("delta", f"fleet {fleet.fleet} changes the number of guesses or of groups")
+        if STATES.index(new.state) < STATES.index(fleet.state):
+            raise LogError(
+                "delta", f"fleet {fleet.fleet} was {fleet.state.value} and cannot be {new.state.value} again"
+            )
 
 
 def changes(old: Manifest | None, new: Manifest) -> list[str]:

@@ -25,7 +25,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 from hsm_app.errors import ConfigError, LogError
-from hsm_app.fleet.bundle import Entry, check_time, check_witnesses, parse_entry
+from hsm_app.fleet.bundle import Entry, check_cosigned, check_time, check_witnesses, parse_entry
 from hsm_app.fleet.countersignature import check_countersignature
 from hsm_app.fleet.manifest import Manifest
 from hsm_app.fleet.manifest_json import parse_manifest
@@ -107,7 +107,7 @@ def look(fetch: Fetch, root: RootOfTrust, *, now: int, seen: Checkpoint | None, 
     log = {
         "proof": attempt(lambda: check_tiles(checkpoint, read), f"{checkpoint.size} entries, signed by {root.origin}"),
         "consistency": _consistency(checkpoint, seen, read),
-        "witnesses": attempt(lambda: check_witnesses_only(note, root, now), "the quorum cosigned"),
+        "witnesses": attempt(lambda: check_cosigned(note, root), "the quorum cosigned"),
         "freshness": attempt(lambda: check_witnesses(note, root, now), "cosigned lately"),
     }
     found = _find(fetch_entries(fetch, checkpoint.size, 0), root)
@@ -130,15 +130,6 @@ def check_tiles(checkpoint: Checkpoint, read: Read) -> None:
     """LogError unless the tiles that the log shows make the root that it signed."""
     if root_of(checkpoint.size, read) != checkpoint.root:
         raise LogError("proof", "the log's tiles do not make the root that it signed")
-
-
-def check_witnesses_only(note: Note, root: RootOfTrust, now: int) -> None:
-    """LogError when too few witnesses cosigned, whenever they did."""
-    try:
-        check_witnesses(note, root, now)
-    except LogError as error:
-        if error.check != "freshness":
-            raise
 
 
 def attempt(check: Callable[[], object], passed: str) -> Verdict:

@@ -124,7 +124,7 @@ REFUSED_FROM_FIRST = {
         "did not remove it",
     ),
     "another order": (issued((with_groups(lambda all_: all_[::-1]),), 2, FIRST), "another order"),
-    "another namespace": (issued((MAINTAINED,), 2, FIRST, namespace="other"), "changes namespace"),
+    "another namespace": (issued((MAINTAINED,), 2, FIRST, namespace="other"), "is of another namespace"),
     "another window": (issued((MAINTAINED,), 2, FIRST, not_after=NOW + 7), "changes not_after"),
     "issued earlier": (issued((MAINTAINED,), 2, FIRST, issued_at=NOW - 1), "issued before"),
     "a sealed fleet opened, or the other way": (

@@ -15,7 +15,7 @@ from hsm_app.fleet.dsse import parse_envelope, sign_envelope
 from hsm_app.fleet.manifest import Fleet
 from hsm_app.fleet.manifest_encoding import encode_manifest
 from hsm_app.fleet.manifest_json import parse_manifest
-from hsm_app.fleet.role_keys import KeyAlgorithm, RoleKey
+from hsm_app.fleet.role_keys import KeyAlgorithm, RoleKey, Signer
 from hsm_app.fleet.root_of_trust import Role, RootOfTrust, encode_root_of_trust, parse_root_of_trust
 from hsm_app.tlog.checkpoint import Checkpoint
 from hsm_app.tlog.merkle import inclusion_proof, leaf_hash, root_of
@@ -105,7 +105,15 @@ def other_fleet() -> Fleet:
     return replace(fleet, kem_public=example_fleet(replicas=3).opaque_public)
 
 
-def entry_of(manifest: bytes, signed_by: EdSigner | None = None, countersigned_by: EcSigner | None = None) -> bytes:
+def next_members() -> Fleet:
+    """The same fleet after the replacement of its first replica."""
+    fleet = example_fleet(replicas=5)
+    group = fleet.groups[0]
+    first = replace(group.replicas[0], incarnation=2, identity_public=example_fleet(replicas=3).kem_public)
+    return replace(fleet, groups=(replace(group, replicas=(first, *group.replicas[1:])),))
+
+
+def entry_of(manifest: bytes, signed_by: EdSigner | None = None, countersigned_by: Signer | None = None) -> bytes:
     """A log's entry: the manifest signed by an auditor and counter-signed by an operator."""
     envelope = sign_envelope(MANIFEST_TYPE, manifest, [signed_by or auditor()])
     read = parse_envelope(envelope, MANIFEST_TYPE)

@@ -196,10 +196,10 @@ def test_each_epoch_is_told_once_with_what_changed(audited: World, tmp_path: Pat
     last = opened.namespaces.last(NAMESPACE)
     opened.close()
     assert last is not None
-    audited.whole(following(last[2].raw, fleets=(trust.other_fleet(),)))
+    audited.whole(following(last[2].raw, fleets=(trust.next_members(),)))
     second = follow(fetch, roots, read_state(tmp_path / "seen.json"), int(time.time()))
     assert [(one.epoch, [line[:26] for line in one.changes if "key" in line]) for one in second.epochs] == [
-        (4, ["~ fleet fleet-1 session ke"])
+        (4, ["~ fleet fleet-1 group 0 re"])
     ]
     assert follow(fetch, roots, second.state, int(time.time())).epochs == []
 
