@@ -20,7 +20,7 @@ PACKAGE = "hsm_app"
 BASE = frozenset({"errors", "model"})
 PURE = frozenset({"opaque", "consensus", "merkle", "wire", "tlog", "fleet", "vault"})
 CORE = BASE | PURE | {"ports"}
-PROGRAM = CORE | {"durable", "epochs", "key_files", "net", "process", "settings"}
+PROGRAM = CORE | {"durable", "epochs", "key_files", "net", "process", "root_files", "settings"}
 
 ROOMS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
@@ -37,6 +37,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "process": frozenset({"errors"}),
     "durable": frozenset({"errors"}),
     "key_files": BASE | {"fleet"},
+    "root_files": BASE | {"fleet"},
     "settings": frozenset({"errors"}),
     "token": CORE,
     "store": CORE | {"settings"},

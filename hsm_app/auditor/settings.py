@@ -18,8 +18,9 @@ from pathlib import Path
 
 from hsm_app.durable import replace_file
 from hsm_app.errors import ConfigError
-from hsm_app.fleet.root_of_trust import RootOfTrust, check_expiry, parse_root_of_trust
+from hsm_app.fleet.root_of_trust import RootOfTrust, check_expiry
 from hsm_app.key_files import make_key_file, read_key_file
+from hsm_app.root_files import read_root_of_trust
 from hsm_app.settings import ExistingFile, read_settings
 from hsm_app.tlog.note import ED25519, VerifierKey
 
@@ -81,11 +82,3 @@ def read_roots(settings: AuditorSettings, now: int) -> Mapping[str, RootOfTrust]
             )
         roots[namespace] = root
     return roots
-
-
-def read_root_of_trust(path: Path) -> RootOfTrust:
-    """Read a root of trust's file. ConfigError when it cannot be read or is none."""
-    try:
-        return parse_root_of_trust(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}", "Check the path and its rights") from error

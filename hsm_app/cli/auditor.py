@@ -12,7 +12,7 @@ from hsm_app.auditor.auditor import Auditor
 from hsm_app.auditor.log_directory import LogDirectory
 from hsm_app.auditor.page import page_files, write_page
 from hsm_app.auditor.plexi import PlexiView
-from hsm_app.auditor.settings import AuditorSettings, create_auditor, read_auditor, read_root_of_trust
+from hsm_app.auditor.settings import AuditorSettings, create_auditor, read_auditor
 from hsm_app.auditor.site import serving
 from hsm_app.auditor.whole import verify_whole
 from hsm_app.cli.files import read_whole, write_once
@@ -23,6 +23,7 @@ from hsm_app.fleet.root_of_trust import RootOfTrust
 from hsm_app.key_files import read_key_file
 from hsm_app.net.address import parse_address
 from hsm_app.net.http import HttpProgram
+from hsm_app.root_files import read_root_of_trust
 
 Directory = click.Path(path_type=Path, file_okay=False, exists=True)
 File = click.Path(path_type=Path, dir_okay=False)
