@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from hsm_app.relay.upstream import Upstream
-from hsm_app.wire.envelopes import Outcome, Response
+from hsm_app.wire.envelopes import Outcome, Request, Response
 
 
 class Forwarding:
@@ -20,8 +20,7 @@ class Forwarding:
     def __init__(
         self,
         upstreams: Sequence[Upstream],
-        route: int,
-        sealed: bytes,
+        request: Request,
         *,
         slow_after: float,
         give_up_after: float,
@@ -29,8 +28,7 @@ class Forwarding:
     ) -> None:
         # Replicas that are down go last instead of being left out: the relay may be the one that is wrong.
         self._queue = sorted(upstreams, key=lambda upstream: not upstream.is_up)
-        self._route = route
-        self._sealed = sealed
+        self._request = request
         self._slow_after = slow_after
         self._done: Callable[[Response], None] | None = done
         self._under_way = 0
@@ -53,7 +51,7 @@ class Forwarding:
         upstream = self._queue.pop(0)
         self._under_way += 1
         self._slow = asyncio.get_running_loop().call_later(self._slow_after, self._next)
-        upstream.ask(self._route, self._sealed, self._answered)
+        upstream.ask(self._request, self._answered)
 
     def _answered(self, response: Response | None) -> None:
         self._under_way -= 1
@@ -63,7 +61,8 @@ class Forwarding:
             self._last = response
             self._finish()
             return
-        self._last = response or self._last
+        if response is not None and not (self._last is not None and self._last.bundle):
+            self._last = response  # a bundle brings the client on, whoever else could not serve it
         self._next()
 
     def _finish(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from hsm_app.relay.server import RelayOptions
 from hsm_app.settings import Between, Parsed, Seconds, read_settings
 
 TcpOrUnix = Annotated[Address, Parsed(parse_address)]
+Groups = tuple[tuple[TcpOrUnix, ...], ...]
 Milliseconds = Annotated[int, Between(1, 600_000)]
 
 
@@ -20,11 +22,13 @@ Milliseconds = Annotated[int, Between(1, 600_000)]
 class RelaySettings:
     """`groups[g]` lists the addresses of group g's replicas in the manifest's order, which decides who is preferred.
 
+    They are the replicas of any fleet that `[fleets]` does not give groups of its own, by its name in the manifest.
     `slow_after_ms` is how long a silent replica holds a request before the next one is asked as well.
     """
 
     listen: TcpOrUnix
-    groups: tuple[tuple[TcpOrUnix, ...], ...]
+    groups: Groups
+    fleets: dict[str, Groups] = field(default_factory=dict)
     requests_per_second: Annotated[int, Between(1, 1_000_000)] = 50
     burst: Annotated[int, Between(1, 1_000_000)] = 200
     connections_per_source: Annotated[int, Between(1, 100_000)] = 64
@@ -37,11 +41,13 @@ class RelaySettings:
 def read_relay_options(path: Path) -> RelayOptions:
     """Read a relay's file. ConfigError names what is wrong with it."""
     settings = read_settings(path, RelaySettings)
-    if not settings.groups or not all(settings.groups):
-        raise ConfigError(f"{path}: groups is empty", "List the replicas of each group, in the manifest's order")
+    for groups in (settings.groups, *settings.fleets.values()):
+        if not groups or not all(groups):
+            raise ConfigError(f"{path}: groups is empty", "List the replicas of each group, in the manifest's order")
     return RelayOptions(
         listen=settings.listen,
         groups=settings.groups,
+        fleets=settings.fleets,
         limits=SourceLimits(
             requests_per_second=settings.requests_per_second,
             burst=settings.burst,
@@ -57,5 +63,9 @@ def read_relay_options(path: Path) -> RelayOptions:
 def check_relay(path: Path) -> tuple[str, ...]:
     """Check a relay's file; return what it says, a line each. ConfigError for the first fault."""
     options = read_relay_options(path)
-    groups = [f"group {number}   {', '.join(map(str, group))}" for number, group in enumerate(options.groups)]
-    return (f"listen    {options.listen}", *groups)
+    named = [line for fleet, groups in options.fleets.items() for line in _lines(f" of {fleet}", groups)]
+    return (f"listen    {options.listen}", *_lines("", options.groups), *named)
+
+
+def _lines(whose: str, groups: Sequence[Sequence[Address]]) -> list[str]:
+    return [f"group {number}{whose}   {', '.join(map(str, group))}" for number, group in enumerate(groups)]

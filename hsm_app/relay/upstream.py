@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 
 from hsm_app.errors import ProtocolError
 from hsm_app.net.address import Address, dial
 from hsm_app.net.connection import FrameConnection
-from hsm_app.wire.envelopes import FRAME_LIMIT, Request, Response, decode_response, encode_request
+from hsm_app.wire.envelopes import RESPONSE_LIMIT, Request, Response, decode_response, encode_request
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts to reach a replica that is away
 log = logging.getLogger(__name__)
@@ -43,15 +44,15 @@ class Upstream:
         if not self._closed and (self._dialler is None or self._dialler.done()):
             self._dialler = asyncio.get_running_loop().create_task(self._dial())
 
-    def ask(self, route: int, sealed: bytes, answer: Answer) -> None:
-        """Send one sealed request; `answer` is called once, later."""
+    def ask(self, request: Request, answer: Answer) -> None:
+        """Send one request under a number of our own; `answer` is called once, later."""
         connection = self._connection
         if connection is None or not connection.is_open:
             asyncio.get_running_loop().call_soon(answer, None)
             return
         number = next(self._ids)
         self._waiting[number] = answer
-        connection.send(encode_request(Request(id=number, route=route, sealed=sealed)))
+        connection.send(encode_request(replace(request, id=number)))
 
     async def close(self) -> None:
         self._closed = True
@@ -73,7 +74,7 @@ class Upstream:
 
     def _protocol(self) -> FrameConnection:
         return FrameConnection(
-            limit=FRAME_LIMIT, idle_seconds=None, on_frame=self._received, on_close=self._lost, on_open=self._opened
+            limit=RESPONSE_LIMIT, idle_seconds=None, on_frame=self._received, on_close=self._lost, on_open=self._opened
         )
 
     def _opened(self, connection: FrameConnection) -> None:

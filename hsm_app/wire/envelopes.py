@@ -1,8 +1,10 @@
 """The outer messages between client and relay, and relay and replica: all that a relay can read.
 
-Nothing here is authenticated. `route` picks the group and the preferred replica, and the replica checks it against the
-sealed request. `outcome` and `detail` are hints for the relay: a client believes only what it can open with its
-response key, and takes the rest as a delivery failure.
+Nothing here is authenticated. `fleet` and `route` pick the group and the preferred replica; the sealed request is for
+one fleet only, and the replica checks the route against it. `outcome` and `detail` are hints for the relay: a client
+believes only what it can open with its response key, and takes the rest as a delivery failure. `bundle` proves itself
+(`fleet.bundle`): it is how a client learns of keys that it does not know yet. A client that knows none asks for it with
+`ASK_FOR_BUNDLE`, a request that opens for nobody.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from hsm_app.wire.codec import Field, Layout, number, octets_up_to, text
 VERSION = 1
 SEALED_LIMIT = 8 * 1024  # bytes; the largest sealed message of `wire.padding` has less than half
 DETAIL_LIMIT = 200  # UTF-8 bytes of a hint
+FLEET_LIMIT = 64  # as in the manifest
+BUNDLE_LIMIT = 64 * 1024  # bytes, as in `fleet.bundle`
+ASK_FOR_BUNDLE = b"\0"
 
 
 class Outcome(IntEnum):
@@ -27,21 +32,26 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """`id` is the sender's own number for matching the response on this connection."""
+    """`id` is the sender's number for matching the response on this connection; `fleet` "" leaves it to the relay."""
 
     id: int
+    fleet: str
     route: int
     sealed: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """`sealed` may hold the replica's reason behind TRY_ANOTHER, and is empty when REFUSED: that is the relay's own."""
+    """`sealed` may hold the replica's reason behind TRY_ANOTHER, and is empty when REFUSED.
+
+    `bundle` comes with a refusal only: the keys under which this replica does open requests.
+    """
 
     id: int
     outcome: Outcome
     sealed: bytes = field(repr=False)
     detail: str = ""
+    bundle: bytes = field(repr=False, default=b"")
 
 
 def _outcome() -> Field:
@@ -49,16 +59,25 @@ def _outcome() -> Field:
     return Field(name="outcome", largest=plain.largest, decode=lambda value: Outcome(plain.decode(value)), encode=int)
 
 
-_REQUEST = Layout(Request, number("id"), number("route", ROUTES - 1), octets_up_to("sealed", SEALED_LIMIT), tag=VERSION)
+_REQUEST = Layout(
+    Request,
+    number("id"),
+    text("fleet", FLEET_LIMIT, least=0),
+    number("route", ROUTES - 1),
+    octets_up_to("sealed", SEALED_LIMIT),
+    tag=VERSION,
+)
 _RESPONSE = Layout(
     Response,
     number("id"),
     _outcome(),
     octets_up_to("sealed", SEALED_LIMIT, least=0),
     text("detail", DETAIL_LIMIT, least=0),
+    octets_up_to("bundle", BUNDLE_LIMIT, least=0),
     tag=VERSION,
 )
-FRAME_LIMIT = max(_REQUEST.largest, _RESPONSE.largest)  # bytes of the largest frame between client, relay and replica
+REQUEST_LIMIT = _REQUEST.largest  # bytes of the largest frame from a client or relay
+RESPONSE_LIMIT = _RESPONSE.largest  # and of the largest one back
 
 
 def encode_request(request: Request) -> bytes:
@@ -81,9 +100,16 @@ def decode_response(frame: bytes) -> Response:
     return _consistent(_RESPONSE.unpack(frame))
 
 
+def printable_hint(detail: str) -> str:
+    """Return a hint as it may be shown on a terminal: nobody vouches for it."""
+    return "".join(character for character in detail if character.isprintable())
+
+
 def _consistent(response: Response) -> Response:
     if response.outcome is Outcome.ANSWERED and not response.sealed:
         raise ProtocolError("an answered response holds no answer")
     if response.outcome is Outcome.REFUSED and response.sealed:
         raise ProtocolError("a refused response holds an answer")
+    if response.outcome is not Outcome.REFUSED and response.bundle:
+        raise ProtocolError("a bundle comes with an answer that is no refusal")
     return response

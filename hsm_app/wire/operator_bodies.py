@@ -3,6 +3,7 @@
 | call | body | answer |
 |---|---|---|
 | `epoch` | nothing | an `EpochReport` |
+| `bundle` | a bundle (`fleet.bundle`) | nothing, once it is kept |
 | `enter` | an `Entry` | an `EpochReport`, once the epoch is entered |
 | `sweep` | nothing: begin, or go on | an `EpochReport` |
 | `certificate` | nothing | the certificate's file |
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 
 from hsm_app.wire.codec import Layout, flag, number, octets, octets_up_to, several, text
 
-EPOCH, ENTER, SWEEP, CERTIFICATE = "epoch", "enter", "sweep", "certificate"
+EPOCH, BUNDLE, ENTER, SWEEP, CERTIFICATE = "epoch", "bundle", "enter", "sweep", "certificate"
 FILE_LIMIT = 16 * 1024  # bytes: a manifest of the largest size; a certificate has under 4 KiB
 CERTIFICATES = 8
 FAULT_LIMIT = 512

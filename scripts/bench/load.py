@@ -48,7 +48,7 @@ class Line:
     """The way to the fleet: a few connections to the relay, used in turn."""
 
     def __init__(self, relay: Address, tally: Tally) -> None:
-        self._connections = [RelayConnection(relay) for _ in range(CONNECTIONS)]
+        self._connections = [RelayConnection(relay, "") for _ in range(CONNECTIONS)]
         self._turn = itertools.cycle(self._connections)
         self.tally = tally
 

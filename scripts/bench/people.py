@@ -43,7 +43,7 @@ class World:
             self._tenant_key,
             tenant=TENANT,
             account=account,
-            fleet=self.fleet.fleet,
+            fleets=[self.fleet.fleet],
             scopes=Scope.ALL,
             now=int(time.time()),
             lifetime=LIFETIME,

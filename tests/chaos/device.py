@@ -54,7 +54,7 @@ class Line:
     def __init__(self, world: World, relay_port: int, tally: Tally) -> None:
         self.world = world
         self.tally = tally
-        self._connections = [RelayConnection(Address(host="127.0.0.1", port=relay_port)) for _ in range(8)]
+        self._connections = [RelayConnection(Address(host="127.0.0.1", port=relay_port), "") for _ in range(8)]
         self._turn = 0
 
     async def once(self, route: int, request: messages.ClientRequest) -> messages.Answer:

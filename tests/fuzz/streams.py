@@ -38,7 +38,7 @@ def check_pieces(data: bytes) -> None:
     assert stream.startswith(written), "a frame that nobody sent"
 
 
-REQUEST = envelopes.Request(id=7, route=9, sealed=bytes(130))
+REQUEST = envelopes.Request(id=7, fleet="fleet-1", route=9, sealed=bytes(130))
 ANSWERED = envelopes.Response(id=7, outcome=envelopes.Outcome.ANSWERED, sealed=b"x")
 REFUSED = envelopes.Response(id=8, outcome=envelopes.Outcome.REFUSED, sealed=b"", detail="why")
 STREAM = b"\0\3\1\2" + encode_frame(b"one") + encode_frame(bytes(LIMIT)) + encode_frame(bytes(LIMIT + 1))

@@ -18,7 +18,8 @@ from hsm_app.net.connection import FrameConnection
 from hsm_app.relay.limits import SourceLimits
 from hsm_app.relay.server import Relay, RelayOptions
 from hsm_app.wire.envelopes import (
-    FRAME_LIMIT,
+    REQUEST_LIMIT,
+    RESPONSE_LIMIT,
     Outcome,
     Request,
     Response,
@@ -66,7 +67,7 @@ class StandIn:
 
     def _protocol(self) -> FrameConnection:
         return FrameConnection(
-            limit=FRAME_LIMIT, idle_seconds=None, on_frame=self._frame, on_close=lambda *_: None,
+            limit=REQUEST_LIMIT, idle_seconds=None, on_frame=self._frame, on_close=lambda *_: None,
             on_open=self.connections.append,
         )  # fmt: skip
 
@@ -91,21 +92,25 @@ class Caller:
 
     def _protocol(self) -> FrameConnection:
         self.connection = FrameConnection(
-            limit=FRAME_LIMIT, idle_seconds=None, on_close=lambda *_: self.closed.set(),
+            limit=RESPONSE_LIMIT, idle_seconds=None, on_close=lambda *_: self.closed.set(),
             on_frame=lambda _, frame: self.answers.put_nowait(decode_response(frame)),
         )  # fmt: skip
         return self.connection
 
-    async def ask(self, route: int, sealed: bytes = b"sealed", number: int = 7) -> Response:
+    async def ask(self, route: int, sealed: bytes = b"sealed", number: int = 7, fleet: str = "") -> Response:
         if self.connection is None:
             raise AssertionError("connect first")
-        self.connection.send(encode_request(Request(id=number, route=route, sealed=sealed)))
+        self.connection.send(encode_request(Request(id=number, fleet=fleet, route=route, sealed=sealed)))
         return await asyncio.wait_for(self.answers.get(), 10)
 
 
 @asynccontextmanager
 async def relay_before(
-    *behaviours: Behaviour, limits: SourceLimits = GENEROUS, slow_after: float = 0.2, give_up_after: float = 1.0
+    *behaviours: Behaviour,
+    limits: SourceLimits = GENEROUS,
+    slow_after: float = 0.2,
+    give_up_after: float = 1.0,
+    fleets: dict[str, list[list[Address]]] | None = None,
 ) -> AsyncIterator[tuple[Caller, list[StandIn], Address]]:
     replicas = [StandIn(behaviour) for behaviour in behaviours]
     for replica in replicas:
@@ -115,8 +120,8 @@ async def relay_before(
     with_port.close()
     relay = Relay(
         RelayOptions(
-            listen=address, groups=[[replica.address for replica in replicas]], limits=limits, idle_seconds=30,
-            slow_after=slow_after, give_up_after=give_up_after, in_flight=100,
+            listen=address, groups=[[replica.address for replica in replicas]], fleets=fleets or {}, limits=limits,
+            idle_seconds=30, slow_after=slow_after, give_up_after=give_up_after, in_flight=100,
         )
     )  # fmt: skip
     await relay.start()
@@ -216,3 +221,44 @@ async def test_a_port_in_use_is_a_clear_error() -> None:
     async with relay_before(answers(b"0")) as (_, _, address):
         with pytest.raises(ConfigError, match="is in use"):
             await listen(address, asyncio.Protocol)
+
+
+async def test_each_fleet_has_replicas_of_its_own() -> None:
+    async with relay_before(answers(b"2")) as (_, others, _):
+        second = {"fleet-2": [[others[0].address]]}
+        async with relay_before(answers(b"0"), answers(b"1"), fleets=second) as (caller, own, _):
+            assert (await caller.ask(0, fleet="fleet-2")).sealed == b"2sealed"
+            assert (await caller.ask(0, fleet="fleet-1")).sealed == b"0sealed"
+            assert (await caller.ask(1)).sealed == b"1sealed"
+            assert [len(replica.asked) for replica in (*own, *others)] == [1, 1, 1]
+
+
+def refuses(bundle: bytes) -> Behaviour:
+    return lambda request: Response(id=request.id, outcome=Outcome.REFUSED, sealed=b"", bundle=bundle)
+
+
+async def test_a_bundle_reaches_the_client_whoever_else_cannot_serve() -> None:
+    for order in ((points_on, refuses(b"the bundle")), (refuses(b"the bundle"), points_on)):
+        async with relay_before(*order) as (caller, _, _):
+            response = await caller.ask(0)
+            assert (response.outcome, response.bundle) == (Outcome.REFUSED, b"the bundle")
+
+
+async def test_a_refusal_does_not_keep_a_replica_from_answering() -> None:
+    async with relay_before(refuses(b"an older bundle"), answers(b"1")) as (caller, _, _):
+        assert (await caller.ask(0)).sealed == b"1sealed"
+
+
+async def test_who_names_no_fleet_is_told_keys_by_any() -> None:
+    async with (
+        relay_before(refuses(b"the bundle")) as (_, others, _),
+        relay_before(is_silent, slow_after=9.0, give_up_after=9.0, fleets={"fleet-2": [[others[0].address]]}) as (
+            caller,
+            own,
+            _,
+        ),
+    ):
+        own[0].die()
+        await asyncio.sleep(0.05)
+        assert (await caller.ask(0)).bundle == b"the bundle"
+        assert (await caller.ask(0, fleet="fleet-1")).bundle == b""

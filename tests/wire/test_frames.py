@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 
 from hsm_app.errors import ProtocolError
 from hsm_app.wire.envelopes import (
+    BUNDLE_LIMIT,
     DETAIL_LIMIT,
-    FRAME_LIMIT,
+    FLEET_LIMIT,
+    REQUEST_LIMIT,
+    RESPONSE_LIMIT,
     SEALED_LIMIT,
     Outcome,
     Request,
@@ -81,6 +84,7 @@ def _decode_all(frames: list[bytes]) -> list[Request | str]:
 _requests = st.builds(
     Request,
     id=st.integers(0, 2**64 - 1),
+    fleet=st.text(max_size=16),
     route=st.integers(0, 65_535),
     sealed=st.binary(min_size=1, max_size=100),
 )
@@ -91,8 +95,8 @@ _requests = st.builds(
     st.lists(st.integers(0, 1000), max_size=8),
 )
 def test_any_bytes_in_any_chunking_give_the_same_envelopes(stream: bytes, places: list[int]) -> None:
-    whole, errors = events([stream], FRAME_LIMIT)
-    cut_up, cut_errors = events(cut(stream, places), FRAME_LIMIT)
+    whole, errors = events([stream], REQUEST_LIMIT)
+    cut_up, cut_errors = events(cut(stream, places), REQUEST_LIMIT)
     assert _decode_all(cut_up) == _decode_all(whole)
     assert cut_errors == errors
 
@@ -136,6 +140,7 @@ RESPONSES = [
     Response(id=2**64 - 1, outcome=Outcome.TRY_ANOTHER, sealed=b"", detail="no majority"),
     Response(id=1, outcome=Outcome.TRY_ANOTHER, sealed=b"a sealed reason"),
     Response(id=1, outcome=Outcome.REFUSED, sealed=b"", detail="d" * DETAIL_LIMIT),
+    Response(id=1, outcome=Outcome.REFUSED, sealed=b"", bundle=b"a bundle"),
 ]
 
 
@@ -150,12 +155,20 @@ def test_requests_round_trip(request: Request) -> None:
 
 
 def test_the_frame_limit_is_the_largest_frame() -> None:
-    largest = Response(id=2**64 - 1, outcome=Outcome.ANSWERED, sealed=b"x" * SEALED_LIMIT, detail="d" * DETAIL_LIMIT)
-    assert len(encode_response(largest)) == FRAME_LIMIT
+    asked = Request(id=2**64 - 1, fleet="f" * FLEET_LIMIT, route=65_535, sealed=b"x" * SEALED_LIMIT)
+    assert len(encode_request(asked)) == REQUEST_LIMIT
+    refused = Response(
+        id=2**64 - 1, outcome=Outcome.REFUSED, sealed=b"", detail="d" * DETAIL_LIMIT, bundle=b"b" * BUNDLE_LIMIT
+    )
+    # A bundle and an answer never come together, so no frame is as long as the sum of the fields' limits.
+    assert len(encode_response(refused)) <= RESPONSE_LIMIT
 
 
 BAD_RESPONSES = {
     "answered without an answer": Response(id=1, outcome=Outcome.ANSWERED, sealed=b""),
+    "answered with a bundle": Response(id=1, outcome=Outcome.ANSWERED, sealed=b"x", bundle=b"b"),
+    "try another with a bundle": Response(id=1, outcome=Outcome.TRY_ANOTHER, sealed=b"x", bundle=b"b"),
+    "a bundle that is too long": Response(id=1, outcome=Outcome.REFUSED, sealed=b"", bundle=bytes(BUNDLE_LIMIT + 1)),
     "refused with an answer": Response(id=1, outcome=Outcome.REFUSED, sealed=b"x"),
     "a detail that is too long": Response(id=1, outcome=Outcome.REFUSED, sealed=b"", detail="d" * 201),
     "an answer that is too long": Response(id=1, outcome=Outcome.ANSWERED, sealed=b"x" * (SEALED_LIMIT + 1)),
@@ -170,13 +183,13 @@ def test_responses_that_cannot_be(response: Response) -> None:
 
 
 BAD_FRAMES = {
-    "another version": encode_request(Request(id=1, route=2, sealed=b"x")).replace(b"\x94\x01", b"\x94\x02"),
-    "a version that is a boolean": encode_request(Request(id=1, route=2, sealed=b"x")).replace(
-        b"\x94\x01", b"\x94\xc3"
+    "another version": encode_request(Request(id=1, fleet="f", route=2, sealed=b"x")).replace(b"\x95\x01", b"\x95\x02"),
+    "a version that is a boolean": encode_request(Request(id=1, fleet="f", route=2, sealed=b"x")).replace(
+        b"\x95\x01", b"\x95\xc3"
     ),
     "a response": encode_response(RESPONSES[1]),
-    "a route beyond two bytes": b"\x94\x01\x01\xce\x00\x01\x00\x00\xc4\x01x",
-    "nothing sealed": b"\x94\x01\x01\x02\xc4\x00",
+    "a route beyond two bytes": b"\x95\x01\x01\xa1f\xce\x00\x01\x00\x00\xc4\x01x",
+    "nothing sealed": b"\x95\x01\x01\xa1f\x02\xc4\x00",
 }
 
 
