@@ -7,7 +7,7 @@ The rules of a start (the order of writes that they undo is argued in `replica.k
   Two at one counter, or two that are not linked, are the work of two processes with one token.
 - It names this replica: fleet, group, number and incarnation. Its epoch is the manifest's, and then it names the same
   manifest; or the one before, and then the manifest was proved to follow the one it names. No epoch is skipped, and
-  none is entered again. It names the same root of trust.
+  none is entered again. It names the same root of trust, or one that the present document was proved to succeed.
 - The store is at its counter, or one batch ahead; that batch was never answered and is taken back. Then the root over
   the store's bucket hashes is the anchored one.
 
@@ -34,7 +34,8 @@ class KeeperIdentity:
     """Whom a replica's configuration makes it: digests are SHA-256, `root_of_trust` all zero while there is none.
 
     `follows` is the digest of the manifest that `manifest` was proved to follow by the rules of `fleet.membership`;
-    None when nothing was proved, and then no other epoch is entered than the one that is anchored.
+    None when nothing was proved, and then no other epoch is entered than the one that is anchored. `root_follows` has
+    the digests of the documents that the root of trust was proved to succeed (`fleet.root_of_trust.successor`).
     """
 
     fleet: FleetId
@@ -45,6 +46,7 @@ class KeeperIdentity:
     manifest: bytes
     root_of_trust: bytes
     follows: bytes | None = None
+    root_follows: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,10 +111,11 @@ def check_identity(anchor: AnchorState, identity: KeeperIdentity) -> None:
             f"the manifest was swapped: it is another one of epoch {identity.epoch} than this replica has entered",
             "Install the manifest that the fleet agreed on, and find out who exchanged it",
         )
-    if anchor.root_of_trust != identity.root_of_trust:
+    if anchor.root_of_trust not in (identity.root_of_trust, *identity.root_follows):
         raise StoreError(
             "the root-of-trust document was swapped: it is another one than this replica has entered",
-            "Install the document that the fleet agreed on, and find out who exchanged it",
+            "Install the document that the fleet agreed on, and its successors under root_successors; and find out who "
+            "exchanged it",
         )
     if anchor.epoch < identity.epoch:
         _check_entry(anchor, identity)

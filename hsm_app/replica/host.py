@@ -14,17 +14,19 @@ import logging
 from collections.abc import Mapping
 
 from hsm_app.epochs import Epochs
-from hsm_app.errors import ProtocolError
+from hsm_app.errors import ConfigError, ProtocolError
 from hsm_app.fleet.manifest import Manifest
 from hsm_app.fleet.manifest_json import parse_manifest
 from hsm_app.fleet.membership_certificate import parse_certificate
 from hsm_app.ports import Anchor, TokenQueue
+from hsm_app.replica.clock import GuardedClock
 from hsm_app.replica.epoch_desk import EpochDesk
 from hsm_app.replica.membership import membership
 from hsm_app.replica.operator_door import Handler, OperatorDoor
 from hsm_app.replica.program import ReplicaProgram
+from hsm_app.replica.published import Published
 from hsm_app.replica.settings import ReplicaSettings
-from hsm_app.wire.operator_bodies import CERTIFICATE, ENTER, EPOCH, SWEEP, decode_entry, encode_report
+from hsm_app.wire.operator_bodies import BUNDLE, CERTIFICATE, ENTER, EPOCH, SWEEP, decode_entry, encode_report
 from hsm_app.wire.operator_status import STATUS, encode_status_report
 
 log = logging.getLogger(__name__)
@@ -37,7 +39,10 @@ class ReplicaHost:
         self._settings = settings
         self._tokens = tokens
         self._anchor = anchor
-        self._epochs = Epochs(settings.manifest)
+        self._root = settings.trusted_root()
+        document = None if self._root is None else self._root.document
+        self._epochs = Epochs(settings.manifest, document, settings.fleet)
+        self._published = None if document is None else Published(document, self._epochs, GuardedClock())
         self._program = self._present()
         self._is_up = asyncio.Event()  # not while one epoch's program ends and the next one's starts
         self._door: OperatorDoor | None = None
@@ -67,15 +72,22 @@ class ReplicaHost:
 
     def _present(self) -> ReplicaProgram:
         manifest, follows = self._epochs.current(), self._epochs.proven_predecessor()
-        path = self._epochs.sweep(manifest.epoch)
         return ReplicaProgram(
-            self._settings, manifest, self._tokens, self._anchor, follows=follows, sweep_progress=path
+            self._settings,
+            manifest,
+            self._tokens,
+            self._anchor,
+            follows=follows,
+            root=self._root,
+            bundle=_nothing if self._published is None else self._published.served,
+            sweep_progress=self._epochs.sweep(manifest.epoch),
         )
 
     def _handlers(self) -> Mapping[str, Handler]:
         return {
             STATUS: self._status,
             EPOCH: self._report,
+            BUNDLE: self._keep_bundle,
             ENTER: self._enter,
             SWEEP: self._sweep,
             CERTIFICATE: self._certificate,
@@ -90,6 +102,16 @@ class ReplicaHost:
         _check_empty(body)
         return encode_report((await self._desk()).report())
 
+    async def _keep_bundle(self, body: bytes) -> bytes:
+        """Keep the bundle of the present or the next epoch. LogError names the check that it does not pass."""
+        if self._published is None:
+            raise ConfigError(
+                "this replica has no root of trust, so it believes nobody's bundle",
+                "Only `fleet create --root-of-trust` gives one: the token remembers it from the first day",
+            )
+        self._published.keep(body)
+        return b""
+
     async def _enter(self, body: bytes) -> bytes:
         """Enter the next epoch; answer when it is anchored. ConfigError when its manifest does not follow."""
         entry = decode_entry(body)
@@ -99,6 +121,8 @@ class ReplicaHost:
         return await self._report(b"")
 
     def _go_on_to(self, following: Manifest, certificates: tuple[bytes, ...]) -> None:
+        if self._published is not None:
+            self._published.check_entry(following)
         self._epochs.check(following, [parse_certificate(raw) for raw in certificates])
         membership(following.fleet(self._settings.fleet), self._settings)
         self._epochs.enter(following, certificates)
@@ -118,6 +142,10 @@ class ReplicaHost:
     async def _desk(self) -> EpochDesk:
         await self._is_up.wait()
         return self._program.epoch_desk
+
+
+def _nothing() -> bytes:
+    return b""
 
 
 def _check_empty(body: bytes) -> None:

@@ -95,7 +95,13 @@ class VoteKeeper:
         for leftover in found.leftovers:
             anchor.destroy(leftover)
         keeper = cls(store, anchor, rows, found.state)
-        entered = replace(found.state, boot=found.state.boot + 1, epoch=identity.epoch, manifest=identity.manifest)
+        entered = replace(
+            found.state,
+            boot=found.state.boot + 1,
+            epoch=identity.epoch,
+            manifest=identity.manifest,
+            root_of_trust=identity.root_of_trust,
+        )
         keeper._write(entered, {})
         return keeper
 

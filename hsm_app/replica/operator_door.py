@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
-from hsm_app.errors import ConfigError, ProtocolError, VaultError
+from hsm_app.errors import ConfigError, LogError, ProtocolError, VaultError
 from hsm_app.net.address import Address, listen_privately
 from hsm_app.net.connection import FrameConnection
 from hsm_app.wire.operator_call import (
@@ -87,7 +87,8 @@ class OperatorDoor:
             return OperatorAnswer(exit_code=0, body=await handler(call.body))
         except VaultError as error:
             log.warning("the operator's call %s is refused: %s", call.name, error)
-            return OperatorAnswer(exit_code=error.exit_code, what=_short(error.what), todo=_short(error.todo))
+            what = f"{error.check}: {error.what}" if isinstance(error, LogError) else error.what
+            return OperatorAnswer(exit_code=error.exit_code, what=_short(what), todo=_short(error.todo))
 
 
 def _short(words: str) -> str:

@@ -42,6 +42,7 @@ from hsm_app.replica.sweep_answers import SweepAnswers
 from hsm_app.replica.sweep_progress import SweepPlace
 from hsm_app.replica.sweeping import Sweep
 from hsm_app.replica.votes import OwnVoter, VoteWorker
+from hsm_app.root_files import TrustedRoot
 from hsm_app.store.opening import open_store
 from hsm_app.store.owner import StoreOwner
 from hsm_app.wire.hello import Hello
@@ -53,7 +54,8 @@ class ReplicaProgram:
     """One replica. `tokens` is its token's queue, started and checked by the caller, who also closes it.
 
     `anchor` is the same token's memory of this replica's store. `follows` is the digest of the manifest that `manifest`
-    was proved to follow, None when nothing proves it. The progress of a sweep is kept at `sweep_progress`.
+    was proved to follow, None when nothing proves it. `bundle` is what clients with another manifest are given. The
+    progress of a sweep is kept at `sweep_progress`.
     """
 
     epoch_desk: EpochDesk  # from `start` on
@@ -67,9 +69,13 @@ class ReplicaProgram:
         anchor: Anchor,
         *,
         follows: bytes | None,
+        root: TrustedRoot | None,
+        bundle: Callable[[], bytes],
         sweep_progress: Path,
     ) -> None:
         self._follows = follows
+        self._root = root
+        self._bundle = bundle
         self._sweep_progress = sweep_progress
         self._settings = settings
         self._manifest = manifest
@@ -83,7 +89,7 @@ class ReplicaProgram:
 
     async def start(self) -> None:
         """Come up. Raises ConfigError, StoreError or TokenError; nothing listens then."""
-        check_window(self._manifest, self._clock.now())
+        self._check_window()
         if self._fleet.state is FleetState.REVOKED:
             raise ConfigError(f"fleet {self._fleet.fleet} is revoked", "Do not run it; use an active fleet")
         self._failed = asyncio.get_running_loop().create_future()
@@ -111,7 +117,7 @@ class ReplicaProgram:
         sweep = Sweep(place, answers, peers=peers, register=register, tokens=self._tokens, path=self._sweep_progress)
         self.epoch_desk = EpochDesk(place, sweep)
         self._closers.append(self.epoch_desk.close)
-        service = Service(self._desk(register), self._manifest)
+        service = Service(self._desk(register), self._manifest, self._bundle)
         door = Door(service, settings.in_flight, self.fail)
         self._closers.append(door.close)
         await peers.settle()
@@ -122,6 +128,18 @@ class ReplicaProgram:
         self._closers.append(repairing.cancel)
         self.standing = Standing(self._manifest.epoch, self._member, boot, worker, register, repair)
         log.info("replica %d of fleet %s, boot %d", own, self._fleet.fleet, boot)
+
+    def _check_window(self) -> None:
+        """Refuse to start outside the manifest's window; with a root of trust, wait for the next one at the door.
+
+        Requests are refused then, each by the same check (`replica.service`).
+        """
+        try:
+            check_window(self._manifest, self._clock.now())
+        except ConfigError as error:
+            if self._root is None:
+                raise
+            log.error("%s; until a new epoch is published to this replica, it serves nobody", error.what)
 
     async def failure(self) -> None:
         """Wait for as long as all is well; return when told to `end`, and raise what else ended it."""
@@ -164,8 +182,9 @@ class ReplicaProgram:
             incarnation=own.incarnation,
             epoch=self._manifest.epoch,
             manifest=self._manifest.digest,
-            root_of_trust=NO_ROOT_OF_TRUST,
+            root_of_trust=NO_ROOT_OF_TRUST if self._root is None else self._root.document.digest,
             follows=self._follows,
+            root_follows=() if self._root is None else self._root.follows,
         )
         try:
             return VoteKeeper.open(store, self._anchor, identity)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from hsm_app.net.address import Address, listen
 from hsm_app.net.connection import FrameConnection
 from hsm_app.replica.service import Service
-from hsm_app.wire.envelopes import FRAME_LIMIT, Outcome, Request, Response, decode_request, encode_response
+from hsm_app.wire.envelopes import REQUEST_LIMIT, Outcome, Request, Response, decode_request, encode_response
 
 CLOSING_SECONDS = 5.0  # an operation gives up after 3
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Door:
 
     def _protocol(self) -> FrameConnection:
         return FrameConnection(
-            limit=FRAME_LIMIT,
+            limit=REQUEST_LIMIT,
             idle_seconds=None,
             on_frame=self._received,
             on_close=lambda relay, _: self._relays.discard(relay),

@@ -2,7 +2,7 @@
 
 | what goes wrong | the answer |
 |---|---|
-| the frame does not open (changed, foreign fleet, other manifest) | REFUSED with a hint: no key to answer under |
+| the frame does not open (changed, foreign fleet, other manifest) | REFUSED with a hint and the present bundle |
 | anything after that | a sealed `Refusal` as long as the success would have been |
 | no majority, or this replica cannot work | the same, marked TRY_ANOTHER for the relay |
 
@@ -58,8 +58,10 @@ ELSEWHERE = (QuorumError, TokenError, StoreError, ConfigError)  # another replic
 class Service:
     """Answers requests for one replica."""
 
-    def __init__(self, desk: Desk, manifest: Manifest) -> None:
+    def __init__(self, desk: Desk, manifest: Manifest, bundle: Callable[[], bytes]) -> None:
+        """`bundle` returns what proves the manifest to clients, b"" for nothing."""
         self._desk = desk
+        self._bundle = bundle
         self._manifest = manifest
         info = session_info(FleetId(desk.fleet.fleet), manifest.digest)
         self._receiver = Receiver(desk.fleet.kem_public, info)
@@ -71,7 +73,9 @@ class Service:
             shared = await self._desk.tokens.run(lambda token: token.kem_shared_x(enc))
             opened = open_request(self._receiver, request.sealed, shared)
         except ProtocolError as error:
-            return Response(id=request.id, outcome=Outcome.REFUSED, sealed=b"", detail=_hint(error))
+            return Response(
+                id=request.id, outcome=Outcome.REFUSED, sealed=b"", detail=_hint(error), bundle=self._bundle()
+            )
         except TokenError as error:
             log.error("token: %s", error)
             return Response(id=request.id, outcome=Outcome.TRY_ANOTHER, sealed=b"", detail="this replica has no token")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from hsm_app.errors import ConfigError
 from hsm_app.net.address import Address, parse_address
+from hsm_app.root_files import TrustedRoot, read_trusted_root
 from hsm_app.settings import Between, ExistingFile, Parsed, Seconds
 from hsm_app.store.postgres_place import PostgresPlace
 
@@ -38,7 +39,9 @@ class ListenSettings:
 class ReplicaSettings:
     """`peers` gives the address of every other replica of the group by its number in the manifest.
 
-    The votes are kept in exactly one place: `store`, the path of a SQLite file, or `postgres`.
+    `root_of_trust` says whom this replica believes about its next epochs; its token remembers the document's hash. A
+    later one goes, signed, into `root_successors`, in order. The votes are kept in exactly one place: `store`, the path
+    of a SQLite file, or `postgres`.
     """
 
     fleet: str
@@ -48,6 +51,8 @@ class ReplicaSettings:
     token: TokenSettings
     listen: ListenSettings
     peers: dict[int, TcpOrUnix]
+    root_of_trust: ExistingFile | None = None
+    root_successors: tuple[ExistingFile, ...] = ()
     store: Path | None = None
     postgres: PostgresPlace | None = None
     in_flight: Annotated[int, Between(1, 65_536)] = 512
@@ -55,6 +60,12 @@ class ReplicaSettings:
 
     def __post_init__(self) -> None:
         self.votes_in()
+        if self.root_successors and self.root_of_trust is None:
+            raise ConfigError("root_successors without root_of_trust", "Name the document that they follow")
+
+    def trusted_root(self) -> TrustedRoot | None:
+        """Return whom this replica believes; None: nobody, and then only members change. ConfigError, LogError."""
+        return None if self.root_of_trust is None else read_trusted_root(self.root_of_trust, self.root_successors)
 
     def votes_in(self) -> Path | PostgresPlace:
         """Return the one place of the votes. ConfigError when there are two, or none."""

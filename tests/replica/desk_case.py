@@ -91,7 +91,9 @@ class Case:
         """Seal, send, open. A refusal that cannot be sealed is an AssertionError."""
         info = session_info(FleetId(self.fleet.fleet), self.manifest.digest)
         sealed = seal_request(self.fleet.kem_public, info, message, os.urandom(32))
-        request = Request(id=1, route=SUBJECT.route() if route is None else route, sealed=sealed.sealed)
+        request = Request(
+            id=1, fleet=self.fleet.fleet, route=SUBJECT.route() if route is None else route, sealed=sealed.sealed
+        )
         self.replies.append(await self.service.answer(request))
         return open_answer(sealed, self.replies[-1].sealed)
 
@@ -100,7 +102,7 @@ class Case:
             private_key(500_001),
             tenant=TENANT,
             account=ACCOUNT,
-            fleet=self.fleet.fleet,
+            fleets=[self.fleet.fleet],
             scopes=scopes,
             now=self.clock.at,
         )
@@ -216,5 +218,5 @@ def case_on(made: ReplicaToken, token: Pkcs11Token, policy: AttemptPolicy = POLI
         destructions=HourlyLimit("destructions", policy.destructions_per_hour),
         ticket_seconds=300,
     )
-    service = Service(desk, manifest)
+    service = Service(desk, manifest, lambda: b"the bundle")
     return Case(tokens, voters, clock, fleet, manifest, service, charges)

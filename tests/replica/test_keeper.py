@@ -364,6 +364,17 @@ def test_a_start_refuses(replica: Replica, make: Callable[[Replica], KeeperIdent
         assert replica.anchor.objects == anchors
 
 
+def test_a_root_of_trust_is_followed_by_its_successor_and_never_goes_back(replica: Replica) -> None:
+    replica.vote(1)
+    before = IDENTITY.root_of_trust
+    later = replace(IDENTITY, root_of_trust=b"n" * 32, root_follows=(b"o" * 32, before))
+    keeper = VoteKeeper.open(replica.store, replica.anchor, later)
+    assert keeper.epoch == IDENTITY.epoch
+    with pytest.raises(StoreError, match="root-of-trust document was swapped"):
+        VoteKeeper.open(replica.store, replica.anchor, IDENTITY)
+    VoteKeeper.open(replica.store, replica.anchor, later)
+
+
 def test_a_later_epoch_is_entered_with_its_manifest_and_never_left_again(replica: Replica) -> None:
     """VAULT-ANCHOR-EPOCH-NEVER-BACK, and VAULT-MEMBERSHIP-ONE-AT-A-TIME: by a manifest proved to follow the last."""
     with pytest.raises(StoreError, match="nothing proves"):

@@ -181,9 +181,9 @@ async def test_every_answer_to_a_kind_of_request_has_one_length_whatever_it_says
 
 @pytest.mark.parametrize("sealed", [b"x", bytes(70), b"\x01\x01" + bytes(3000), b"\x01\x01\x04" + b"\xff" * 3000])
 async def test_what_does_not_open_is_refused_without_a_seal(case: Case, sealed: bytes) -> None:
-    response = await case.service.answer(Request(id=9, route=0, sealed=sealed))
+    response = await case.service.answer(Request(id=9, fleet="", route=0, sealed=sealed))
     assert (response.id, response.outcome, response.sealed) == (9, Outcome.REFUSED, b"")
-    assert response.detail
+    assert (response.detail != "", response.bundle) == (True, b"the bundle")
 
 
 async def test_a_value_that_was_moved_from_another_record_does_not_open(case: Case) -> None:
