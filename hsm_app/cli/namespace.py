@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import click
@@ -10,18 +11,24 @@ from hsm_app.cli.files import read_whole, write_once
 from hsm_app.errors import LogError
 from hsm_app.fleet.countersignature import MANIFEST_TYPE, sign_countersignature
 from hsm_app.fleet.dsse import parse_envelope
+from hsm_app.fleet.manifest import FleetState
 from hsm_app.fleet.manifest_json import parse_manifest
+from hsm_app.fleet.publication import changes
 from hsm_app.fleet.role_keys import KeyAlgorithm
 from hsm_app.key_files import make_key_file
+from hsm_app.operator.fleet_directory import open_fleet_directory
+from hsm_app.operator.publication import Publishing, next_manifest, trusted_root
 from hsm_app.signers import make_token_key, read_signer
 from hsm_app.token.location import TokenLocation
 
+Directory = click.Path(path_type=Path, file_okay=False, exists=True)
+DAY = 86_400
 File = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group()
 def namespace() -> None:
-    """Stand by a manifest that the auditor has signed."""
+    """Manifests from the operator's side: propose the next, stand by a signed one, bring it to the replicas."""
 
 
 @namespace.command()
@@ -75,3 +82,53 @@ def countersign(envelope: Path, key: Path, manifest: Path, out: Path) -> None:
         raise LogError("digest", f"{envelope} holds another manifest than {manifest}", "Ask the auditor why")
     write_once(out, sign_countersignature(expected, read, [read_signer(key)]) + b"\n")
     click.echo(f"Counter-signed {expected.namespace}, epoch {expected.epoch}: {out}")
+
+
+@namespace.command("next")
+@click.argument("directory", type=Directory)
+@click.option("--out", type=File, required=True, help="Where the manifest goes.")
+@click.option("--days", type=click.IntRange(1, 3650), help="Valid so long from now. [default: as the present one]")
+@click.option(
+    "--state", "states", multiple=True, metavar="FLEET=STATE", help="recover-only or revoked; may be repeated."
+)
+def next_epoch(directory: Path, out: Path, days: int | None, states: tuple[str, ...]) -> None:
+    """Write the manifest that is to follow the present one of the fleet below DIRECTORY. Nothing else changes.
+
+    A fleet in state recover-only takes no new records; one that is revoked is not used any more. There is no way back.
+    Have the manifest signed by the auditor, counter-sign and log it, and publish the bundle.
+
+    Example: hsm-vault namespace next ./fleet --days 365 --out manifest-2.json
+    """
+    opened = open_fleet_directory(directory.resolve())
+    trusted_root(opened)
+    current, now = opened.epochs.current(), int(time.time())
+    not_after = current.not_after if days is None else now + days * DAY
+    following = next_manifest(current, now=now, not_after=not_after, states=dict(map(_state, states)))
+    for line in changes(current, following):
+        click.echo(line)
+    write_once(out, following.raw)
+    click.echo(f"epoch {following.epoch}: {out} (SHA-256 {following.digest.hex()})")
+
+
+@namespace.command()
+@click.argument("directory", type=Directory)
+@click.argument("bundle", type=File)
+def publish(directory: Path, bundle: Path) -> None:
+    """Give the BUNDLE of the present or the next epoch to the replicas of the fleet below DIRECTORY.
+
+    It is verified as a client would do it, here and by each replica. With the next epoch's, the replicas that run enter
+    it; with the present one's they get a newer proof, which clients want before the witnesses' word grows too old.
+
+    Example: hsm-vault namespace publish ./fleet manifest-2.bundle
+    """
+    opened = open_fleet_directory(directory.resolve())
+    work = Publishing(directory=opened, now=int(time.time()), say=lambda text: click.echo(f"  {text}"))
+    manifest = work.run(read_whole(bundle))
+    click.echo(f"epoch {manifest.epoch} of {manifest.namespace} (SHA-256 {manifest.digest.hex()})")
+
+
+def _state(text: str) -> tuple[str, FleetState]:
+    fleet, _, state = text.rpartition("=")
+    if not fleet or state not in {each.value for each in FleetState}:
+        raise click.BadParameter(f"{text!r} is not like fleet-1=recover-only", param_hint="--state")
+    return fleet, FleetState(state)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from hsm_app.operator.fleet_directory import open_fleet_directory
 from hsm_app.operator.replace import Replacement
 from hsm_app.operator.replace_epochs import Doors
 
@@ -25,16 +26,23 @@ def replace_replica(directory: Path, replica: int, same_token: bool) -> None:
     token cannot be replaced: the command then stops after the epoch without it is complete, and says why.
 
     Takes two epochs, and each replica checks each step by itself. Run the same command again after any interruption: it
-    goes on where it was. Clients pin the manifest, so each epoch needs its new digest in their configuration.
+    goes on where it was. Clients that pin the manifest need each epoch's new digest in their configuration. In a fleet
+    with a root of trust the command stops before each of the two, until the auditor has published its manifest and
+    `hsm-vault namespace publish` has brought the bundle; then run it again.
 
     Example: hsm-vault fleet replace-replica ./fleet --replica 3
     """
-    root = directory.resolve()
-    manifest = Replacement(root=root, replica=replica, is_same_token=same_token, now=int(time.time()), say=_say).run()
-    _say(f"clients need the manifest of epoch {manifest.epoch}: {root / 'manifest.json'}")
-    _say(f"  manifest_sha256 = {manifest.digest.hex()}  ({root / 'client.toml'} has it)")
-    _say("  a client that pins an earlier one is refused; there is no delivery of manifests over the air yet")
-    if any(member.replica == replica for group in manifest.fleets[0].groups for member in group.replicas):
+    opened = open_fleet_directory(directory.resolve())
+    root = opened.root
+    work = Replacement(directory=opened, replica=replica, is_same_token=same_token, now=int(time.time()), say=_say)
+    manifest = work.run()
+    if opened.trusted is None:
+        _say(f"clients need the manifest of epoch {manifest.epoch}: {root / 'manifest.json'}")
+        _say(f"  manifest_sha256 = {manifest.digest.hex()}  ({root / 'client.toml'} has it)")
+        _say("  a client that pins an earlier one is refused")
+    else:
+        _say(f"clients learn epoch {manifest.epoch} from the replicas")
+    if any(member.replica == replica for group in opened.fleet(manifest).groups for member in group.replicas):
         _say(f"next: start it with  hsm-vault replica serve --config {root}/replica-{replica}/replica.toml")
 
 
@@ -47,9 +55,9 @@ def enter(directory: Path) -> None:
 
     Example: hsm-vault fleet enter ./fleet
     """
-    doors = Doors(root=directory.resolve(), say=_say)
+    doors = Doors(directory=open_fleet_directory(directory.resolve()), say=_say)
     manifest = doors.epochs.current()
-    for group in manifest.fleets[0].groups:
+    for group in doors.directory.fleet(manifest).groups:
         doors.bring(group, manifest, need=0)
 
 

@@ -13,7 +13,7 @@ from hsm_app.fleet.account import LIFETIME, Scope
 from hsm_app.fleet.manifest import TenantAlgorithm
 from hsm_app.operator.tenant import (
     issue_account_token,
-    listed_fleet,
+    listed_fleets,
     make_tenant_key,
     read_private_key,
     replace_token_file,
@@ -58,7 +58,9 @@ def keygen(alg: str, out: Path, as_json: bool) -> None:
 @click.option(
     "--manifest", type=click.Path(path_type=Path), help="Manifest of the fleet; checks that it lists the key."
 )
-@click.option("--fleet-id", default="", help="Fleet the token is for, when there is no manifest or it lists several.")
+@click.option(
+    "--fleet-id", "fleet_ids", multiple=True, help="Fleet the token is for; may be repeated. [default: the manifest's]"
+)
 @click.option("--scope", "scopes", multiple=True, type=click.Choice(Scope.ALL), help="Allow this. [default: all]")
 @click.option("--lifetime", type=click.IntRange(1, LIFETIME), default=LIFETIME, show_default=True, help="In seconds.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the token here (mode 0600) instead of printing it.")
@@ -68,7 +70,7 @@ def token(
     tenant_name: str,
     account: str,
     manifest: Path | None,
-    fleet_id: str,
+    fleet_ids: Sequence[str],
     scopes: Sequence[str],
     lifetime: int,
     out: Path | None,
@@ -80,14 +82,14 @@ def token(
     """
     key, now = read_private_key(key_file), int(time.time())
     if manifest is not None:
-        fleet_id = listed_fleet(manifest, fleet_id, tenant_name, tenant_key_of(key), now)
-    elif not fleet_id:
+        fleet_ids = listed_fleets(manifest, fleet_ids, tenant_name, tenant_key_of(key), now)
+    elif not fleet_ids:
         raise click.UsageError("Give --manifest or --fleet-id.")
     signed = issue_account_token(
         key,
         tenant=tenant_name,
         account=account,
-        fleet=fleet_id,
+        fleets=fleet_ids,
         scopes=scopes or Scope.ALL,
         now=now,
         lifetime=lifetime,

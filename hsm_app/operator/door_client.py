@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from hsm_app.errors import ConfigError, ProtocolError, QuorumError, StoreError, TokenError, VaultError
+from hsm_app.errors import ConfigError, LogError, ProtocolError, QuorumError, StoreError, TokenError, VaultError
 from hsm_app.net.address import Address
 from hsm_app.wire.frames import FrameDecoder, encode_frame
 from hsm_app.wire.operator_call import FRAME_LIMIT, OperatorCall, decode_operator_answer, encode_call
@@ -33,6 +33,9 @@ def call(address: Address, name: str, body: bytes = b"") -> bytes:
     if frame is None:
         raise DoorClosedError(f"{away}: it hung up during {name}", todo)
     answer = decode_operator_answer(frame)
+    if answer.exit_code == LogError.exit_code:
+        check, _, what = answer.what.partition(": ")
+        raise LogError(check, what, answer.todo)
     if answer.exit_code:
         raise _BY_CODE.get(answer.exit_code, ProtocolError)(answer.what, answer.todo)
     return answer.body

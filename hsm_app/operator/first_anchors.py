@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hsm_app.fleet.manifest import Manifest
-from hsm_app.merkle.anchor import first_anchor
+from hsm_app.merkle.anchor import NO_ROOT_OF_TRUST, first_anchor
 from hsm_app.operator.fleet_files import FleetPlan
 from hsm_app.operator.layout import ReplicaFiles
 from hsm_app.token.location import TokenLocation
@@ -32,6 +32,7 @@ def anchor_stores(plan: FleetPlan, manifest: Manifest, *, say: Callable[[str], N
                 incarnation=member.incarnation,
                 epoch=manifest.epoch,
                 manifest=manifest.digest,
+                root_of_trust=NO_ROOT_OF_TRUST if plan.trusted is None else plan.trusted.digest,
             )
             with TokenStation(location) as station:
                 station.open(pin_from_file(files.pin).reveal())

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hsm_app.epochs import Epochs
 from hsm_app.fleet.manifest import (
     Argon2Costs,
     Assurance,
@@ -23,9 +24,12 @@ from hsm_app.fleet.manifest import (
 )
 from hsm_app.fleet.manifest_encoding import encode_manifest
 from hsm_app.fleet.manifest_json import parse_manifest
+from hsm_app.fleet.root_of_trust import RootOfTrust
 from hsm_app.model import FleetId
+from hsm_app.operator.fleet_directory import ROOT_OF_TRUST
 from hsm_app.operator.genesis import Genesis
 from hsm_app.operator.layout import ReplicaFiles, write_new
+from hsm_app.operator.publication import next_manifest
 
 DAY = 86_400
 NAMESPACE = "hsm-vault.development"
@@ -44,6 +48,7 @@ fleet = "{fleet}"
 replica = {number}
 manifest = "{manifest}"
 fleet_keys = "{root}/fleet-keys.bin"
+{trusted}
 store = "{store}"
 
 [token]
@@ -70,9 +75,9 @@ groups = [[{replicas}]]
 CLIENT = """\
 # What an app ships for fleet {fleet}. @ACCOUNT@, @RECORD@ and @HOME@ stand for what each device fills in.
 relay = "127.0.0.1:{relay_port}"
-manifest = "{root}/manifest.json"
-manifest_sha256 = "{digest}"
-fleet = "{fleet}"
+{trusted}
+# SoftHSM has no attestation root, so the fleet is self-asserted, and no production policy takes it.
+policy = "development"
 tenant = "{tenant}"
 account = "@ACCOUNT@"
 record = "@RECORD@"
@@ -83,7 +88,10 @@ state_directory = "@HOME@/state"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetPlan:
-    """What the operator decides before anything is made. `ports`: one for the relay, then two for each replica."""
+    """What the operator decides before anything is made. `ports`: one for the relay, then two for each replica.
+
+    `trusted` is whom the replicas believe. With `before` the fleet is added to that namespace, in its next epoch.
+    """
 
     root: Path
     fleet: FleetId
@@ -93,23 +101,32 @@ class FleetPlan:
     days: int
     argon2: Argon2Costs
     attempts: AttemptPolicy
-    tenant: TenantKeys
+    tenants: tuple[TenantKeys, ...]
+    trusted: RootOfTrust | None
+    before: Epochs | None  # the manifests of the namespace that this fleet joins
 
 
 def write_fleet_files(plan: FleetPlan, genesis: Genesis, now: int) -> Manifest:
     """Write everything a development fleet needs to start, but for the first anchors; return its manifest."""
     manifest = parse_manifest(_manifest(plan, genesis, now))
     write_new(plan.root / "manifest.json", manifest.raw)
+    if plan.trusted is not None:
+        write_new(plan.root / ROOT_OF_TRUST, plan.trusted.raw)
+    if plan.before is not None:
+        Epochs(plan.root / "manifest.json").record(plan.before.current())
     write_new(plan.root / "fleet-keys.bin", genesis.fleet_keys.to_bytes())
     numbers = [replica.replica for replica in genesis.replicas]
     for number in numbers:
-        write_new(ReplicaFiles(root=plan.root, number=number).manifest, manifest.raw)
+        own = ReplicaFiles(root=plan.root, number=number).manifest
+        write_new(own, manifest.raw)
+        if plan.before is not None:
+            Epochs(own).record(plan.before.current())
         _write_replica(plan, number, numbers)
     addresses = ", ".join(f'"127.0.0.1:{_client_port(plan, number)}"' for number in numbers)
     relay = plan.root / "relay.toml"
     values = {"fleet": plan.fleet, "root": plan.root, "relay_port": plan.ports[0], "path": relay}
     write_new(relay, RELAY.format(replicas=addresses, **values).encode())
-    client = CLIENT.format(digest=manifest.digest.hex(), tenant=plan.tenant.tenant, **values)
+    client = CLIENT.format(trusted=_whom_to_believe(plan, manifest), tenant=plan.tenants[0].tenant, **values)
     write_new(plan.root / "client.toml", client.encode())
     return manifest
 
@@ -125,14 +142,20 @@ def _manifest(plan: FleetPlan, genesis: Genesis, now: int) -> bytes:
         seal_check=commitments.seal_check,
         id_check=commitments.id_check,
         groups=(Group(group=0, replicas=genesis.replicas),),
-        tenants=(plan.tenant,),
+        tenants=plan.tenants,
         argon2=plan.argon2,
         attempts=plan.attempts,
         evidence_sha256=None,
         assurance=DEVELOPMENT,
     )
+    if plan.before is not None:
+        old = plan.before.current()
+        left: dict[str, FleetState] = {
+            each.fleet: FleetState.RECOVER_ONLY for each in old.fleets if each.state is FleetState.ACTIVE
+        }
+        return next_manifest(old, now=now, not_after=now + plan.days * DAY, states=left, more=(fleet,)).raw
     return encode_manifest(
-        namespace=NAMESPACE,
+        namespace=NAMESPACE if plan.trusted is None else plan.trusted.namespace,
         epoch=1,
         previous_sha256=None,
         issued_at=now,
@@ -151,6 +174,9 @@ def _write_replica(plan: FleetPlan, number: int, numbers: Sequence[int]) -> None
         path=files.settings,
         root=plan.root,
         manifest=files.manifest,
+        trusted="# root_of_trust: none, so only the members of groups ever change here"
+        if plan.trusted is None
+        else f'root_of_trust = "{plan.root / ROOT_OF_TRUST}"',
         operator=_operator_line(files),
         store=files.store,
         module=plan.module,
@@ -161,6 +187,13 @@ def _write_replica(plan: FleetPlan, number: int, numbers: Sequence[int]) -> None
         peers=peers,
     )
     write_new(files.settings, text.encode())
+
+
+def _whom_to_believe(plan: FleetPlan, manifest: Manifest) -> str:
+    if plan.trusted is not None:
+        return f'root_of_trust = "{plan.root / ROOT_OF_TRUST}"'
+    pinned = f'manifest = "{plan.root}/manifest.json"\nmanifest_sha256 = "{manifest.digest.hex()}"'
+    return f'{pinned}\nfleet = "{plan.fleet}"'
 
 
 def _operator_line(files: ReplicaFiles) -> str:

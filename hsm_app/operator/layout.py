@@ -3,7 +3,8 @@
 | file | holds | if it leaks | if it is lost |
 |---|---|---|---|
 | `manifest.json` | public keys and policy; each replica has its own copy | public | others hold copies |
-| `epochs/` | manifests of past epochs and their certificates | public | other replicas hold copies |
+| `epochs/` | manifests of epochs, their certificates and bundles | public | other replicas hold copies |
+| `root-of-trust.json` | whom the replicas believe; their tokens remember its hash | public | copy another's |
 | `fleet-keys.bin` | fleet keys under `fleet-root` | useless without a token | copy another replica's |
 | `replica-N/pin` | the user PIN of token N | with its host: uncounted use of the keys | the token is lost |
 | `replica-N/tokens/` | SoftHSM's inside of a token | as the PIN, once that is guessed | the token is lost |

@@ -21,13 +21,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from hsm_app.epochs import replace_file
 from hsm_app.errors import ConfigError
 from hsm_app.fleet.manifest import Custody, Fleet, Group, Manifest, Replica
 from hsm_app.fleet.membership import Removal, group_step
 from hsm_app.fleet.membership_manifests import group_with, with_replica, without_replica
+from hsm_app.operator.fleet_directory import FleetDirectory
 from hsm_app.operator.replace_epochs import Doors
 from hsm_app.operator.replace_token import begin_anew, fresh_member, same_member
 
@@ -42,9 +42,9 @@ the fleet is sealed: no security officer can mark a transport key as TRUSTED, so
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replacement:
-    """`fleet_id` in the manifest below `root`, and the number of the replica to replace."""
+    """The number of the replica to replace, of the fleet that the directory is of."""
 
-    root: Path
+    directory: FleetDirectory
     replica: int
     is_same_token: bool
     now: int  # POSIX seconds
@@ -52,12 +52,12 @@ class Replacement:
 
     def run(self) -> Manifest:
         """Take every step that is left; return the manifest that clients need now. Raises what a step raises."""
-        doors = Doors(root=self.root, say=self.say)
+        doors = Doors(directory=self.directory, say=self.say)
         base = self._base(doors)
-        fleet = base.fleets[0]
+        fleet = self._fleet(base)
         old = group_with(fleet, self.replica).find(self.replica)
         without = self._without(doors, base, fleet)
-        rest = without.fleets[0].groups[group_with(fleet, self.replica).group]
+        rest = self._fleet(without).groups[group_with(fleet, self.replica).group]
         if doors.epochs.past(without.epoch + 1) is None:
             members = doors.bring(rest, without, need=rest.majority)
             self._publish(without)
@@ -70,12 +70,10 @@ class Replacement:
     def _base(self, doors: Doors) -> Manifest:
         """Return the manifest that has the old replica: the present one, or the one before when that step is taken."""
         current = doors.epochs.current()
-        if len(current.fleets) != 1:
-            raise ConfigError("the manifest lists several fleets", "This command is for fleets made by `fleet create`")
         before = doors.epochs.past(current.epoch - 1)
         if before is not None and self._is_removed(before, current):
             return before
-        group_with(current.fleets[0], self.replica)
+        group_with(self._fleet(current), self.replica)
         if before is not None:
             self._check_finished(doors, before, current)
         if doors.epochs.past(current.epoch + 1) is None and doors.report(self.replica) is not None:
@@ -87,17 +85,18 @@ class Replacement:
 
     def _check_finished(self, doors: Doors, before: Manifest, current: Manifest) -> None:
         """Refuse while another replica is out: it could not come back any more. A sealed fleet's is out for good."""
-        sizes = [len(group.replicas) for group in before.fleets[0].groups]
+        sizes = [len(group.replicas) for group in self._fleet(before).groups]
         is_smaller = any(
-            len(group.replicas) < size for group, size in zip(current.fleets[0].groups, sizes, strict=True)
+            len(group.replicas) < size for group, size in zip(self._fleet(current).groups, sizes, strict=True)
         )
-        is_sealed = current.fleets[0].custody is Custody.SEALED
+        is_sealed = self._fleet(current).custody is Custody.SEALED
         if is_smaller and not (is_sealed and doors.epochs.certificate_files(current.epoch)):
             raise ConfigError("the replacement of another replica is under way", ONE_AT_A_TIME)
 
     def _is_removed(self, before: Manifest, current: Manifest) -> bool:
         steps = [
-            group_step(old, new) for old, new in zip(before.fleets[0].groups, current.fleets[0].groups, strict=True)
+            group_step(old, new)
+            for old, new in zip(self._fleet(before).groups, self._fleet(current).groups, strict=True)
         ]
         return any(isinstance(step, Removal) and step.replica.replica == self.replica for step in steps)
 
@@ -113,29 +112,36 @@ class Replacement:
         return found
 
     def _grow(self, doors: Doors, without: Manifest, rest: Group, old: Replica) -> Manifest:
-        fleet = without.fleets[0]
-        member = same_member(old) if self.is_same_token else fresh_member(self.root, fleet, old, rest, say=self.say)
+        fleet = self._fleet(without)
+        member = (
+            same_member(old)
+            if self.is_same_token
+            else fresh_member(self.directory.root, fleet, old, rest, say=self.say)
+        )
         grown = doors.epochs.past(without.epoch + 1)
         if grown is None:
             grown = with_replica(without, fleet.fleet, rest.group, member, issued_at=self.now)
             doors.epochs.record(grown)
-        group = grown.fleets[0].groups[rest.group]
+        group = self._fleet(grown).groups[rest.group]
         if group.find(self.replica) != member:
             raise ConfigError(
                 f"epoch {grown.epoch} was issued for another token of replica {self.replica}",
                 "Run the command as it was begun: with --same-token, or without",
             )
         self.say(f"epoch {grown.epoch}: replica {self.replica} is a member again, incarnation {member.incarnation}")
-        begin_anew(self.root, fleet, rest.group, member, doors.epochs, grown)
+        begin_anew(self.directory, fleet, rest.group, member, grown)
         self.say(f"the token of replica {self.replica} has anchored an empty store of incarnation {member.incarnation}")
         doors.bring(rest, grown, need=group.majority)
         self._publish(grown)
         return grown
 
+    def _fleet(self, manifest: Manifest) -> Fleet:
+        return self.directory.fleet(manifest)
+
     def _publish(self, manifest: Manifest) -> None:
         """Give clients the manifest, and last of all the directory: its `manifest.json` says that the step is taken."""
-        client = self.root / "client.toml"
+        client = self.directory.root / "client.toml"
         if client.exists():
             line = f'manifest_sha256 = "{manifest.digest.hex()}"'
             replace_file(client, DIGEST_LINE.sub(line, client.read_text()).encode())
-        replace_file(self.root / "manifest.json", manifest.raw)
+        replace_file(self.directory.root / "manifest.json", manifest.raw)

@@ -14,8 +14,10 @@ from hsm_app.fleet.manifest import Group, Manifest
 from hsm_app.fleet.membership_certificate import parse_certificate
 from hsm_app.net.address import Address
 from hsm_app.operator.door_client import DoorClosedError, call
+from hsm_app.operator.fleet_directory import FleetDirectory
 from hsm_app.operator.layout import ReplicaFiles
 from hsm_app.wire.operator_bodies import (
+    BUNDLE,
     CERTIFICATE,
     ENTER,
     EPOCH,
@@ -35,13 +37,16 @@ Say = Callable[[str], None]
 class Doors:
     """The replicas of a fleet made by `fleet create`, by way of their operator's doors."""
 
-    root: Path
+    directory: FleetDirectory
     say: Say
 
     @property
+    def root(self) -> Path:
+        return self.directory.root
+
+    @property
     def epochs(self) -> Epochs:
-        """The operator's own history, beside the manifest that clients get."""
-        return Epochs(self.root / "manifest.json")
+        return self.directory.epochs
 
     def report(self, replica: int) -> EpochReport | None:
         """Ask a replica where it stands; None when it is away."""
@@ -70,8 +75,22 @@ class Doors:
             )
         return [int(replica) for replica in arrived]
 
+    def renew(self, bundle: bytes, present: Manifest) -> None:
+        """Give every replica that runs a newer proof of the present manifest."""
+        members = [member.replica for group in self.directory.fleet(present).groups for member in group.replicas]
+        given = [member for member in members if self.report(member) is not None]
+        for member in given:
+            call(self._address(member), BUNDLE, bundle)
+        away = sorted(set(members) - set(given))
+        self.say(
+            f"epoch {present.epoch} is proved to clients by replicas {_list(given)}"
+            + (f"; away: {_list(away)}, give it to them later by the same command" if away else "")
+        )
+
     def _bring_one(self, replica: int, target: Manifest) -> bool:
         report = self.report(replica)
+        if report is not None and report.epoch < target.epoch:
+            self._give_bundle(replica, target.epoch)  # first, since it shows that what lies between is only old
         while report is not None and report.epoch < target.epoch:
             report = self._enter_next(replica, report.epoch)
         if report is not None and (report.epoch, report.manifest) != (target.epoch, target.digest):
@@ -85,11 +104,31 @@ class Doors:
         following = self.epochs.past(epoch + 1)
         if following is None:
             raise ConfigError(f"{self.root / 'epochs'} lacks the manifest of epoch {epoch + 1}", "Put it back there")
+        if not self._give_bundle(replica, epoch + 1):
+            return None
         entry = Entry(manifest=following.raw, certificates=self.epochs.certificate_files(epoch))
         try:
             return decode_report(call(self._address(replica), ENTER, encode_entry(entry)))
         except DoorClosedError:
             return None
+
+    def _give_bundle(self, replica: int, epoch: int) -> bool:
+        """Hand over an epoch's bundle, where replicas want one. False when the replica is away."""
+        if self.directory.trusted is None:
+            return True
+        raw = self.epochs.bundle(epoch)
+        if raw is None:
+            path = self.root / "epochs" / f"manifest-{epoch}.json"
+            raise ConfigError(
+                f"the manifest of epoch {epoch} is not public yet, so no replica enters it",
+                f"Have the auditor sign {path}, counter-sign and log it, give the bundle to `hsm-vault namespace "
+                "publish`, and run this command again",
+            )
+        try:
+            call(self._address(replica), BUNDLE, raw)
+        except DoorClosedError:
+            return False
+        return True
 
     def certify(self, group: Group, epoch: Manifest, members: list[int]) -> None:
         """Have the epoch swept and certified, and keep the certificate. Nothing is done when it is there already."""

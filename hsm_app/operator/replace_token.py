@@ -25,8 +25,9 @@ from hsm_app.epochs import Epochs, read_manifest, replace_file, sync_directory
 from hsm_app.errors import ConfigError, TokenError
 from hsm_app.fleet.manifest import Fleet, Group, Manifest, Replica
 from hsm_app.fleet.strict_json import load_document
-from hsm_app.merkle.anchor import first_anchor
+from hsm_app.merkle.anchor import NO_ROOT_OF_TRUST, first_anchor
 from hsm_app.model import ReplicaId
+from hsm_app.operator.fleet_directory import FleetDirectory
 from hsm_app.operator.genesis import PIN_BYTES
 from hsm_app.operator.layout import ReplicaFiles, prepare_softhsm, write_new
 from hsm_app.token.fleet_keys import FleetCommitments, FleetKeys
@@ -66,13 +67,16 @@ def same_member(old: Replica) -> Replica:
     return replace(old, incarnation=old.incarnation + 1)
 
 
-def begin_anew(root: Path, fleet: Fleet, group: int, member: Replica, epochs: Epochs, manifest: Manifest) -> None:
+def begin_anew(directory: FleetDirectory, fleet: Fleet, group: int, member: Replica, manifest: Manifest) -> None:
     """Give a replica that comes back its manifest, what proves it, and the anchor of an empty store."""
+    root, epochs = directory.root, directory.epochs
     files = ReplicaFiles(root=root, number=member.replica)
     own = Epochs(files.manifest)
     for epoch in (manifest.epoch - 2, manifest.epoch - 1, manifest.epoch):
         if (past := epochs.past(epoch)) is not None:
             own.record(past)
+    if (bundle := epochs.bundle(manifest.epoch)) is not None:
+        own.keep_bundle(manifest.epoch, bundle)
     own.record_certificates(manifest.epoch - 1, epochs.certificate_files(manifest.epoch - 1))
     anchor = first_anchor(
         fleet=fleet.fleet,
@@ -81,6 +85,7 @@ def begin_anew(root: Path, fleet: Fleet, group: int, member: Replica, epochs: Ep
         incarnation=member.incarnation,
         epoch=manifest.epoch,
         manifest=manifest.digest,
+        root_of_trust=NO_ROOT_OF_TRUST if directory.trusted is None else directory.trusted.digest,
     )
     with TokenStation(_location(files, fleet)) as station:
         station.open(pin_from_file(files.pin).reveal())

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from hsm_app.errors import ConfigError
 from hsm_app.fleet.account import ACCOUNT_LIMIT, LIFETIME, TOKEN_LIMIT
-from hsm_app.fleet.manifest import Fleet, TenantAlgorithm, TenantKey, check_window
+from hsm_app.fleet.manifest import Fleet, FleetState, TenantAlgorithm, TenantKey, check_window
 from hsm_app.fleet.manifest_json import parse_manifest
 from hsm_app.operator.layout import write_new
 
@@ -93,7 +93,14 @@ def read_private_key(path: Path) -> PrivateKey:
 
 
 def issue_account_token(
-    key: PrivateKey, *, tenant: str, account: str, fleet: str, scopes: Sequence[str], now: int, lifetime: int = LIFETIME
+    key: PrivateKey,
+    *,
+    tenant: str,
+    account: str,
+    fleets: Sequence[str],
+    scopes: Sequence[str],
+    now: int,
+    lifetime: int = LIFETIME,
 ) -> str:
     """Return a JWT as `fleet.account` demands it; `now` in POSIX seconds. ConfigError for a name it would refuse."""
     try:
@@ -105,7 +112,7 @@ def issue_account_token(
     claims = {
         "iss": tenant,
         "sub": account,
-        "aud": fleet,
+        "aud": fleets[0] if len(fleets) == 1 else list(fleets),
         "scope": " ".join(scopes),
         "iat": now,
         "exp": now + lifetime,
@@ -117,21 +124,24 @@ def issue_account_token(
     return signed
 
 
-def listed_fleet(path: Path, fleet_id: str, tenant_name: str, key: TenantKey, now: int) -> str:
-    """Return the id of the fleet in the manifest that lists `key` for the tenant. ConfigError when none does."""
+def listed_fleets(path: Path, fleet_ids: Sequence[str], tenant_name: str, key: TenantKey, now: int) -> list[str]:
+    """Return the fleets of the manifest that list `key` for the tenant, all or the ones asked for; those not revoked.
+
+    A device may have to ask each of them for its record. ConfigError when one that was asked for does not list the key,
+    or none does.
+    """
     try:
         manifest = parse_manifest(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", "Give the fleet's manifest") from error
     check_window(manifest, now)
-    if fleet_id:
-        fleet = manifest.fleet(fleet_id)
-    elif len(manifest.fleets) == 1:
-        fleet = manifest.fleets[0]
-    else:
-        raise ConfigError(f"{path} lists several fleets", "Say which one with --fleet-id")
-    _check_listed(fleet, tenant_name, key)
-    return fleet.fleet
+    used = [fleet for fleet in manifest.fleets if fleet.state is not FleetState.REVOKED]
+    asked = [manifest.fleet(each) for each in fleet_ids] or [
+        fleet for fleet in used if key in (listed for tenant in fleet.tenants for listed in tenant.keys)
+    ]
+    for fleet in asked or manifest.fleets:
+        _check_listed(fleet, tenant_name, key)
+    return [fleet.fleet for fleet in asked]
 
 
 def _check_listed(fleet: Fleet, tenant_name: str, key: TenantKey) -> None:

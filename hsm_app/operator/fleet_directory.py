@@ -1,0 +1,57 @@
+"""The directory of one fleet as its operator works with it: which fleet it is, its manifests, and whom it believes."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hsm_app.epochs import Epochs
+from hsm_app.errors import ConfigError
+from hsm_app.fleet.manifest import Fleet, Manifest
+from hsm_app.fleet.root_of_trust import RootOfTrust
+from hsm_app.model import FleetId
+from hsm_app.root_files import read_trusted_root
+
+ROOT_OF_TRUST = "root-of-trust.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetDirectory:
+    """`trusted` is None where replicas believe nobody, and only members of groups ever change."""
+
+    root: Path
+    fleet_id: FleetId
+    trusted: RootOfTrust | None
+
+    @property
+    def epochs(self) -> Epochs:
+        """The operator's own history, beside the manifest that clients get."""
+        return Epochs(self.root / "manifest.json", self.trusted, self.fleet_id)
+
+    def fleet(self, manifest: Manifest) -> Fleet:
+        """Return this directory's fleet in a manifest. ConfigError when it is not listed."""
+        return manifest.fleet(self.fleet_id)
+
+
+def open_fleet_directory(root: Path) -> FleetDirectory:
+    """Read what `fleet create` made. ConfigError when it is no fleet's directory."""
+    settings = _any_replica(root)
+    trusted = None
+    if "root_of_trust" in settings:
+        successors = [Path(each) for each in settings.get("root_successors", ())]
+        trusted = read_trusted_root(Path(settings["root_of_trust"]), successors).document
+    return FleetDirectory(root=root, fleet_id=FleetId(settings["fleet"]), trusted=trusted)
+
+
+def _any_replica(root: Path) -> dict[str, Any]:
+    """Return the settings of a replica below `root`: all name the same fleet and the same root of trust."""
+    for path in sorted(root.glob("*/replica.toml")):
+        try:
+            settings = tomllib.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"cannot read {path}: {error}", "Put the file back") from error
+        if "fleet" in settings:
+            return settings
+    raise ConfigError(f"{root} holds no replicas", "Give the directory that `hsm-vault fleet create` made")
