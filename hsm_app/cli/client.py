@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from hsm_app.cli.device import config_option, descriptor_option, json_option, settings_at
+from hsm_app.cli.client_migrate import migrate, offer_migration
+from hsm_app.cli.device import config_option, descriptor_option, device, json_option
 from hsm_app.cli.new_code import NewCode, hand_over, new_code, shown
 from hsm_app.cli.report import failed_lines, moment, status_json, status_lines
 from hsm_app.cli.secret_input import secret_line
-from hsm_app.client.blocking import Vault
-from hsm_app.client.config import vault_config
+from hsm_app.client.device import Device
 from hsm_app.client.randomness import random_bytes
-from hsm_app.client.results import Receipt, Recovery, event_text
-from hsm_app.client.state import KEY_LENGTH, DeviceState
-from hsm_app.errors import ConfigError, ProtocolError
+from hsm_app.client.results import Receipt, event_text
+from hsm_app.client.state import KEY_LENGTH
+from hsm_app.errors import ConfigError
 from hsm_app.model import RegistrationId
+from hsm_app.vault.record import State
 from hsm_app.vault.recovery_code import parse_key
 
 CODE = "recovery code"
@@ -32,40 +32,6 @@ choose_option = click.option("--choose-code", is_flag=True, help="Choose the cod
 with_code_option = click.option(
     "--with-code", is_flag=True, help="Prove with the recovery code, not with the owner's key of this device."
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
-    """This device: its vault and what it keeps."""
-
-    vault: Vault
-    state: DeviceState
-
-    def recover(self, code_fd: int | None) -> Recovery:
-        recovery = self.vault.recover(secret_line(code_fd, CODE))
-        if len(recovery.secret) != KEY_LENGTH:
-            raise ProtocolError(
-                f"the record keeps a secret of {len(recovery.secret)} bytes, which is no backup key",
-                "Recover it with the program that registered it",
-            )
-        return recovery
-
-    def keep(self, receipt: Receipt) -> None:
-        """Keep the owner's key: of the live record, or apart while a replacement waits."""
-        if receipt.due_at is None:
-            self.state.keep_owner_key(receipt.owner_key)
-            self.state.forget_waiting()
-        else:
-            self.state.keep_waiting(receipt.registration_id, receipt.owner_key)
-
-
-def device(config: Path | None) -> Device:
-    """Open the configuration and refuse a manifest older than what this device has seen."""
-    settings = settings_at(config)
-    vault = vault_config(settings)
-    state = DeviceState(settings.state_directory)
-    state.pin(vault.manifest)
-    return Device(vault=Vault(vault), state=state)
 
 
 @click.group()
@@ -106,14 +72,16 @@ def register(
               hsm-vault client register --code-out /media/usb/code
     """
     here = device(config)
+    fleet = here.new_home()
+    _check_no_other(here, fleet)
     key = parse_key(secret_line(key_fd, "backup key")) if key_fd is not None else here.state.key()
     code = new_code(choose_code, code_fd)
     key = key or random_bytes(KEY_LENGTH)
     here.state.keep_key(key)
     hand_over(code, code_out, quiet=as_json)
     owner_key = here.state.owner_key() if replace else None
-    receipt = here.vault.register(code.text, key, owner_key=owner_key, replace=replace)
-    here.keep(receipt)
+    receipt = here.vault(fleet).register(code.text, key, owner_key=owner_key, replace=replace)
+    here.keep_registered(receipt, fleet)
     _tell_receipt(receipt, code, code_out, as_json)
 
 
@@ -126,29 +94,31 @@ def recover(config: Path | None, code_fd: int | None, print_key: bool, as_json: 
     """Get the key back with the recovery code, on a device that has only the configuration and an account token.
 
     A wrong code costs one of ten attempts, and a right one gives them back. A mistyped generated code is noticed before
-    anything is sent. Attempts that failed since are listed: were they yours?
+    anything is sent. Attempts that failed since are listed: were they yours? Every fleet that is not revoked is asked,
+    and nothing is registered anew when none has the record.
 
     \b
     Examples: hsm-vault client recover
               RESTIC_PASSWORD_COMMAND='hsm-vault client recover --print-key' restic snapshots
     """
     here = device(config)
-    recovery = here.recover(code_fd)
+    code = secret_line(code_fd, CODE)
+    recovery, fleet = here.recover(code)
     failed = [] if as_json else failed_lines(recovery)
     if print_key:
         for line in failed:
             click.echo(line, err=True)
         click.echo(recovery.secret.hex())
         return
-    here.state.keep_key(recovery.secret)
-    here.state.keep_owner_key(recovery.owner_key)
+    here.keep_recovered(recovery, fleet)
     if as_json:
         events = [{"kind": one.kind, "at": one.at, "text": event_text(one)} for one in recovery.failed_attempts]
-        click.echo(json.dumps({"generation": recovery.generation, "failed_attempts": events}))
+        click.echo(json.dumps({"generation": recovery.generation, "fleet": fleet, "failed_attempts": events}))
         return
     click.echo(f"the key is recovered and kept on this device (generation {recovery.generation} of the record)")
     for line in failed:
         click.echo(line)
+    offer_migration(here, fleet, code)
 
 
 @client.command(short_help="Put the key behind a new code.")
@@ -177,12 +147,15 @@ def change(
     here = device(config)
     key, owner_key = here.state.key(), here.state.owner_key()
     if with_code or code_fd is not None or key is None or owner_key is None:
-        recovery = here.recover(code_fd)
+        recovery, fleet = here.recover(secret_line(code_fd, CODE))
         key, owner_key = recovery.secret, recovery.owner_key
+    else:
+        fleet = here.home()
+    vault = here.vault(fleet)
     code = new_code(choose_code, new_code_fd)
     hand_over(code, code_out, quiet=as_json)
-    receipt = here.vault.change(code.text, secret=key, owner_key=owner_key)
-    here.keep(receipt)
+    receipt = vault.change(code.text, secret=key, owner_key=owner_key)
+    here.keep_registered(receipt, fleet)
     _tell_receipt(receipt, code, code_out, as_json)
 
 
@@ -198,8 +171,9 @@ def activate(config: Path | None, as_json: bool) -> None:
     waiting = here.state.waiting()
     if waiting is None:
         raise ConfigError("no replacement of this device waits", "Register first; see `hsm-vault client status`")
-    receipt = here.vault.activate(Receipt(registration_id=RegistrationId(waiting[0]), owner_key=waiting[1]))
-    here.keep(receipt)
+    fleet = here.home()
+    receipt = here.vault(fleet).activate(Receipt(registration_id=RegistrationId(waiting[0]), owner_key=waiting[1]))
+    here.keep_registered(receipt, fleet)
     _tell_receipt(receipt, None, None, as_json)
 
 
@@ -220,10 +194,15 @@ def delete(config: Path | None, with_code: bool, code_fd: int | None, yes: bool,
     here = device(config)
     if not yes:
         click.confirm("Delete the record, so that no code recovers this key any more?", abort=True, err=True)
-    owner_key = here.recover(code_fd).owner_key if with_code or code_fd is not None else here.state.owner_key()
-    removal = here.vault.delete(owner_key)
+    if with_code or code_fd is not None:
+        recovery, fleet = here.recover(secret_line(code_fd, CODE))
+        owner_key: bytes | None = recovery.owner_key
+    else:
+        owner_key, fleet = here.state.owner_key(), here.home()
+    removal = here.vault(fleet).delete(owner_key)
     if removal.due_at is None:
         here.state.forget_owner_key()
+        here.state.forget_fleet()
     if as_json:
         click.echo(json.dumps({"deleted": removal.due_at is None, "due_at": removal.due_at}))
     elif removal.due_at is None:
@@ -246,8 +225,11 @@ def cancel(config: Path | None, code_fd: int | None, as_json: bool) -> None:
     here = device(config)
     owner_key = here.state.owner_key()
     if code_fd is not None or owner_key is None:
-        owner_key = here.recover(code_fd).owner_key
-    generation = here.vault.cancel(owner_key)
+        recovery, fleet = here.recover(secret_line(code_fd, CODE))
+        owner_key = recovery.owner_key
+    else:
+        fleet = here.home()
+    generation = here.vault(fleet).cancel(owner_key)
     click.echo(json.dumps({"generation": generation}) if as_json else "nothing waits any more; the record stays")
 
 
@@ -261,12 +243,24 @@ def status(config: Path | None, as_json: bool) -> None:
 
     Example: hsm-vault client status
     """
-    signed = device(config).vault.status()
+    here = device(config)
+    signed = here.vault(here.home()).status()
     if as_json:
         click.echo(json.dumps(status_json(signed)))
         return
     for line in status_lines(signed):
         click.echo(line)
+
+
+def _check_no_other(here: Device, fleet: str) -> None:
+    """Refuse to register beside a record that is live in another fleet: two of them are twenty guesses."""
+    other = here.state.fleet()
+    if other in (None, fleet) or other not in {each.fleet for each in here.manifest.fleets}:
+        return
+    if here.vault(other).status().body.state == State.ACTIVE:
+        raise ConfigError(
+            f"this device has a live record in fleet {other}", "Bring it to the new fleet: `hsm-vault client migrate`"
+        )
 
 
 def _tell_receipt(receipt: Receipt, code: NewCode | None, code_out: Path | None, as_json: bool) -> None:
@@ -282,3 +276,6 @@ def _tell_receipt(receipt: Receipt, code: NewCode | None, code_out: Path | None,
             "a live record is in the way, and its owner did not sign: the replacement waits until "
             f"{moment(receipt.due_at)}\nthen run: hsm-vault client activate"
         )
+
+
+client.add_command(migrate)

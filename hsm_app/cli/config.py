@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from hsm_app.client.config import check as check_client
+from hsm_app.client.check import check_client
 from hsm_app.relay.settings import check_relay
 from hsm_app.replica.check import check_replica
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from hsm_app.client.config import ClientSettings, read_client_settings
+from hsm_app.client.device import Device
 from hsm_app.client.state import DeviceState
 from hsm_app.errors import ConfigError
 
@@ -68,3 +69,19 @@ def held_key(config: Path | None) -> bytes:
             "Register or recover first, make one with `hsm-vault backup key --new`, or give --key-fd",
         )
     return key
+
+
+def device(config: Path | None) -> Device:
+    """Open the configuration and refuse a manifest older than what this device has seen."""
+    return Device(settings_at(config), _tell_once())
+
+
+def _tell_once() -> Callable[[str], None]:
+    told: set[str] = set()
+
+    def say(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            click.echo(f"hsm-vault: {text}", err=True)
+
+    return say

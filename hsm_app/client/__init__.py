@@ -1,8 +1,9 @@
 """The client library: what a messenger or a backup tool calls, and what `hsm-vault client` and `backup` are made of.
 
-from hsm_app.client.blocking import Vault          # or client.vault.AsyncVault
-from hsm_app.client.config import read_client_settings, vault_config
+from hsm_app.client.config import read_client_settings
+from hsm_app.client.device import Device
 
-vault = Vault(vault_config(read_client_settings(Path("client.toml"))))
-vault.register(code, key)
+device = Device(read_client_settings(Path("client.toml")), say=print)
+device.vault(device.new_home()).register(code, key)    # or AsyncVault(device.config(fleet)), with asyncio
+recovery, fleet = device.recover(code)
 """

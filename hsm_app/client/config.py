@@ -4,14 +4,18 @@
 |---|---|
 | `relay` | where the relay listens: `host:port`, `[v6]:port` or `unix:/path` |
 | `manifest`, `manifest_sha256` | the fleet manifest's file, and the digest that pins it (64 hexadecimal digits) |
-| `fleet` | the fleet's id in the manifest |
+| `root_of_trust` | instead of both: the document whose auditors, operators, log and witnesses are believed |
+| `root_successors` | later such documents, each signed by the keys of the one before; an array of files, in order |
+| `policy` | `production`, also when left out: the fleet's assurance has to reach a minimum; or `development` |
+| `fleet` | the fleet's id; when left out, the one that has the record, or the only active one |
 | `tenant`, `account`, `record` | whose record it is; `record` is `backup` when left out |
 | `token_file` | where the host application keeps the current account token (a JWT); read for every operation |
 | `state_directory` | where this device keeps its keys; made when it is missing |
 | `patience_seconds` | how long one operation may go on retrying; 20 when left out |
 
-The manifest says which keys, costs and replicas to trust, so the file is worth nothing without the pinned digest: a
-manifest with another one is refused, whoever put it there.
+The manifest says which keys, costs and replicas to trust. A pinned one is worth nothing without its digest: a manifest
+with another one is refused, whoever put it there. With a root of trust the manifest comes from the fleet, in a bundle
+that proves it (`client.trust`).
 """
 
 from __future__ import annotations
@@ -23,9 +27,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from hsm_app.client.account_token import check_names, read_account_token
+from hsm_app.client.account_token import read_account_token
+from hsm_app.client.trust import Trust
 from hsm_app.errors import ConfigError
 from hsm_app.fleet.account import ACCOUNT_LIMIT
+from hsm_app.fleet.client_policy import PRODUCTION, ClientPolicy, policy_named
 from hsm_app.fleet.manifest import Fleet, FleetState, Manifest, check_window
 from hsm_app.fleet.manifest_json import parse_manifest
 from hsm_app.model import Subject
@@ -51,9 +57,12 @@ class ClientSettings:
     """The client's TOML file."""
 
     relay: Annotated[Address, Parsed(parse_address)]
-    manifest: ExistingFile
-    manifest_sha256: Annotated[bytes, Parsed(sha256_digest)]
-    fleet: str
+    manifest: ExistingFile | None = None
+    manifest_sha256: Annotated[bytes, Parsed(sha256_digest)] | None = None
+    root_of_trust: ExistingFile | None = None
+    root_successors: tuple[ExistingFile, ...] = ()
+    policy: Annotated[ClientPolicy, Parsed(policy_named)] = PRODUCTION
+    fleet: str = ""
     tenant: Annotated[str, _name(TENANT_LIMIT)]
     account: Annotated[str, _name(ACCOUNT_LIMIT)]
     record: Annotated[str, _name(NAME_LIMIT)] = "backup"
@@ -61,15 +70,31 @@ class ClientSettings:
     state_directory: Path
     patience_seconds: Seconds = int(PATIENCE)
 
+    def __post_init__(self) -> None:
+        if (self.manifest is None) != (self.manifest_sha256 is None):
+            raise ConfigError("manifest and manifest_sha256 go together", "Set both, or neither")
+        if (self.manifest is None) == (self.root_of_trust is None):
+            raise ConfigError(
+                "there has to be either a manifest or a root_of_trust",
+                "Pin a manifest (manifest and manifest_sha256), or name the document that vouches for manifests",
+            )
+        if self.root_successors and self.root_of_trust is None:
+            raise ConfigError("root_successors without root_of_trust", "Name the document that they follow")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VaultConfig:
-    """What `AsyncVault` works with. `account_token` is called for every operation, since tokens live ten minutes."""
+    """What `AsyncVault` works with: one record of one fleet.
+
+    `trust` knows the manifest, and learns of the next one. `account_token` is called for every operation, since tokens
+    live ten minutes.
+    """
 
     relay: Address
-    manifest: Manifest
-    fleet: Fleet
+    trust: Trust
+    fleet: str
     subject: Subject
+    policy: ClientPolicy
     account_token: Callable[[], str] = field(repr=False)
     patience: float = PATIENCE  # seconds
 
@@ -79,24 +104,32 @@ def read_client_settings(path: Path) -> ClientSettings:
     return read_settings(path, ClientSettings)
 
 
-def vault_config(settings: ClientSettings) -> VaultConfig:
-    """Read the pinned manifest and find the fleet. ConfigError when it is another one, expired or lacks the fleet."""
-    manifest = read_pinned_manifest(settings.manifest, settings.manifest_sha256)
-    check_window(manifest, int(time.time()))
-    fleet = manifest.fleet(settings.fleet)
-    check_fleet(fleet, settings.tenant)
+def vault_config(settings: ClientSettings, trust: Trust, fleet: str) -> VaultConfig:
+    """Return what `AsyncVault` needs for the record that the settings name, in one fleet."""
     return VaultConfig(
         relay=settings.relay,
-        manifest=manifest,
+        trust=trust,
         fleet=fleet,
+        policy=settings.policy,
         subject=Subject(tenant=settings.tenant, account=settings.account, name=settings.record),
         account_token=lambda: read_account_token(settings.token_file),
         patience=settings.patience_seconds,
     )
 
 
+def usable_fleet(config: VaultConfig, manifest: Manifest) -> Fleet:
+    """Return a manifest's entry of the fleet. ConfigError when it is not listed, revoked, or below the policy."""
+    fleet = manifest.fleet(config.fleet)
+    check_fleet(fleet, config.subject.tenant)
+    config.policy.check(fleet)
+    return fleet
+
+
 def read_pinned_manifest(path: Path, digest: bytes) -> Manifest:
-    """Return the manifest at `path` if its SHA-256 is `digest`; nothing else of it is looked at before."""
+    """Return the manifest at `path` if its SHA-256 is `digest`; nothing else of it is looked at before.
+
+    ConfigError when it is another one, or not valid now.
+    """
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -107,7 +140,9 @@ def read_pinned_manifest(path: Path, digest: bytes) -> Manifest:
             f"manifest: {path} has SHA-256 {found}, and manifest_sha256 pins {digest.hex()}",
             "Get the pinned manifest; change the pin only if somebody you trust gave you the new digest",
         )
-    return parse_manifest(raw)
+    manifest = parse_manifest(raw)
+    check_window(manifest, int(time.time()))
+    return manifest
 
 
 def check_fleet(fleet: Fleet, tenant: str) -> None:
@@ -116,18 +151,3 @@ def check_fleet(fleet: Fleet, tenant: str) -> None:
         raise ConfigError(f"the fleet {fleet.fleet} is revoked", "Get a manifest with the fleet that took its place")
     if tenant not in {keys.tenant for keys in fleet.tenants}:
         raise ConfigError(f"the fleet {fleet.fleet} knows no tenant {tenant!r}", "Check tenant, fleet and manifest")
-
-
-def check(path: Path) -> tuple[str, ...]:
-    """Check everything that the file at `path` names; return what it says, a line each. ConfigError for a fault."""
-    settings = read_client_settings(path)
-    config = vault_config(settings)
-    check_names(config.account_token(), config.subject)
-    subject, fleet = config.subject, config.fleet
-    return (
-        f"relay     {config.relay}",
-        f"fleet     {fleet.fleet}, {fleet.state.value}, manifest epoch {config.manifest.epoch}",
-        f"record    {subject.name} of account {subject.account} with {subject.tenant}",
-        f"token     {settings.token_file}",
-        f"state     {settings.state_directory}",
-    )

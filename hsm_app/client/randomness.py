@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import secrets
 
+from hsm_app.model import ROUTES
+
 
 def random_bytes(length: int) -> bytes:
     """Return `length` unpredictable bytes."""
     return secrets.token_bytes(length)
+
+
+def random_route() -> int:
+    """Return a route that is nobody's in particular."""
+    return secrets.randbelow(ROUTES)
 
 
 def random_share(whole: float) -> float:

@@ -6,25 +6,43 @@
 | `owner-key` | the key that signs delete, replace, cancel | its holder can delete the record | recover with the code |
 | `waiting` | id and owner's key of a replacement that waits | as `owner-key`, once it is live | register again |
 | `manifest` | epoch and digest of the newest manifest used here | public | an older one is taken again |
+| `bundle` | the bundle that proved the newest manifest (`fleet.bundle`) | public | it is asked for again |
+| `fleet` | the fleet that has the record | public | the fleets are asked |
+| `migration` | the fleet with the old record, and its owner's key | as `owner-key` | delete it with the code |
+| `receipt-FLEET` | the signed status that says that the old record is gone | public | ask that fleet again |
+| `former-key-N` | a backup key that another one took the place of | older backups are open | they stay closed |
+| `next-key` | a key on its way into the vault, to take the place of `key` | as `key` | the migration makes another |
 
-Files have mode 0600 and are replaced in one durable step: temporary file, fsync, rename, fsync of the directory.
 """
 
 from __future__ import annotations
 
-import os
-import stat
-import tempfile
-from contextlib import suppress
+import re
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
+from hsm_app.client.private_directory import PrivateDirectory
 from hsm_app.errors import BackupError, ConfigError
 from hsm_app.fleet.manifest import Manifest
 
-KEY, OWNER_KEY, WAITING, MANIFEST = "key", "owner-key", "waiting", "manifest"
+KEY, OWNER_KEY, WAITING, MANIFEST, BUNDLE = "key", "owner-key", "waiting", "manifest", "bundle"
+FLEET, MIGRATION, RECEIPT, FORMER_KEY, NEXT_KEY = "fleet", "migration", "receipt", "former-key", "next-key"
 KEY_LENGTH = 32  # bytes, of both keys
 ID_LENGTH = 16  # bytes of a registration id
-FILE_LIMIT = 4096  # bytes
+# A new record is wanted; is live; is to get another key; has it.
+BEGUN, MOVED, RENEWING, RENEWED = "begun", "moved", "renewing", "renewed"
+HEXADECIMAL = re.compile(rf"[0-9a-f]{{{2 * KEY_LENGTH}}}")
+STAGES = (BEGUN, MOVED, RENEWING, RENEWED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """An old record that is to be deleted in `fleet`, with its owner's key. `stage` is one of `STAGES`."""
+
+    fleet: str
+    owner_key: bytes = field(repr=False)
+    stage: str
 
 
 class DeviceState:
@@ -32,16 +50,17 @@ class DeviceState:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._files = PrivateDirectory(directory)
 
     def __repr__(self) -> str:
         return f"DeviceState({str(self._directory)!r})"
 
     def key(self) -> bytes | None:
         """Return the backup key, or None when this device holds none."""
-        return self._read_hex(KEY, KEY_LENGTH)
+        return self._files.read_hex(KEY, KEY_LENGTH)
 
     def owner_key(self) -> bytes | None:
-        return self._read_hex(OWNER_KEY, KEY_LENGTH)
+        return self._files.read_hex(OWNER_KEY, KEY_LENGTH)
 
     def keep_key(self, key: bytes) -> None:
         """Keep the backup key, durably. BackupError when another one is here: it may be the only copy."""
@@ -52,29 +71,29 @@ class DeviceState:
                 "Existing backups may need that one: write it down with `hsm-vault backup key`, "
                 f"then move {self._directory / KEY} away",
             )
-        self._write(KEY, key.hex())
+        self._files.write_text(KEY, key.hex())
 
     def keep_owner_key(self, owner_key: bytes) -> None:
-        self._write(OWNER_KEY, owner_key.hex())
+        self._files.write_text(OWNER_KEY, owner_key.hex())
 
     def forget_owner_key(self) -> None:
         """Remove the owner's key: the record that it belonged to is gone."""
-        self._remove(OWNER_KEY)
+        self._files.remove(OWNER_KEY)
 
     def waiting(self) -> tuple[bytes, bytes] | None:
         """Return registration id (16 bytes) and owner's key of a replacement that waits, or None."""
-        both = self._read_hex(WAITING, ID_LENGTH + KEY_LENGTH)
+        both = self._files.read_hex(WAITING, ID_LENGTH + KEY_LENGTH)
         return None if both is None else (both[:ID_LENGTH], both[ID_LENGTH:])
 
     def keep_waiting(self, registration_id: bytes, owner_key: bytes) -> None:
-        self._write(WAITING, (registration_id + owner_key).hex())
+        self._files.write_text(WAITING, (registration_id + owner_key).hex())
 
     def forget_waiting(self) -> None:
-        self._remove(WAITING)
+        self._files.remove(WAITING)
 
     def pin(self, manifest: Manifest) -> None:
         """Refuse a manifest that is older than one used before, or another of the same epoch; keep a newer one."""
-        pinned = (self._read(MANIFEST) or "").split()
+        pinned = (self._files.read_text(MANIFEST) or "").split()
         now = [str(manifest.epoch), manifest.digest.hex()]
         if pinned == now:
             return
@@ -83,79 +102,72 @@ class DeviceState:
                 f"this device has worked with manifest {' '.join(pinned)}, and the configured one is {' '.join(now)}",
                 "Get the current manifest. Somebody may be trying to bring back old keys",
             )
-        self._write(MANIFEST, " ".join(now))
+        self._files.write_text(MANIFEST, " ".join(now))
 
-    def _read_hex(self, name: str, length: int) -> bytes | None:
-        text = self._read(name)
-        if text is None:
+    def bundle(self) -> bytes | None:
+        """Return the last bundle that was believed here, None when there is none."""
+        return self._files.read(BUNDLE)
+
+    def keep_bundle(self, raw: bytes, manifest: Manifest) -> None:
+        """Keep a bundle, durably, and that its manifest was seen. ConfigError when a newer one was seen."""
+        self.pin(manifest)
+        self._files.write(BUNDLE, raw)
+
+    def fleet(self) -> str | None:
+        """Return which fleet has the record, None when this device does not know."""
+        return self._files.read_text(FLEET)
+
+    def keep_fleet(self, fleet: str) -> None:
+        if fleet != self.fleet():
+            self._files.write_text(FLEET, fleet)
+
+    def migration(self) -> Migration | None:
+        """Return the migration that was begun here and has no receipt yet, or None."""
+        words = (self._files.read_text(MIGRATION) or "").split()
+        if not words:
             return None
-        if len(text) != 2 * length or not set(text) <= set("0123456789abcdef"):
-            raise ConfigError(f"{self._directory / name} is damaged", "Move it away and recover with the code")
-        return bytes.fromhex(text)
+        if len(words) != 3 or words[2] not in STAGES or not HEXADECIMAL.fullmatch(words[1]):
+            raise ConfigError(f"{self._directory / MIGRATION} is damaged", "Move it away, and delete the old record")
+        return Migration(fleet=words[0], owner_key=bytes.fromhex(words[1]), stage=words[2])
 
-    def _read(self, name: str) -> str | None:
-        path = self._directory / name
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            with os.fdopen(descriptor, "rb") as file:
-                check_private(path, os.fstat(descriptor))
-                return file.read(FILE_LIMIT).decode("ascii", "replace").strip()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise ConfigError(f"cannot read {path}: {error.strerror}", "Check its rights and its owner") from error
+    def keep_migration(self, migration: Migration) -> None:
+        self._files.write_text(MIGRATION, f"{migration.fleet} {migration.owner_key.hex()} {migration.stage}")
 
-    def _write(self, name: str, text: str) -> None:
-        self._prepare()
-        try:
-            write_private(self._directory / name, text + "\n")
-        except OSError as error:
-            raise ConfigError(
-                f"cannot write {self._directory / name}: {error.strerror}", "Check free space and rights"
-            ) from error
+    def finish_migration(self, fleet: str, receipt: str) -> None:
+        """Keep the receipt that a fleet's record is gone, then forget that it has to be deleted."""
+        self._files.write_text(f"{RECEIPT}-{fleet.replace('/', '_')}", receipt)
+        self._files.remove(MIGRATION)
 
-    def _remove(self, name: str) -> None:
-        try:
-            os.unlink(self._directory / name)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise ConfigError(
-                f"cannot remove {self._directory / name}: {error.strerror}", "Check its rights"
-            ) from error
+    def keep_former_key(self, key: bytes) -> Path:
+        """Keep a key that another one is about to replace; return its file. Done again, it keeps it once."""
+        for number in count(1):
+            name = f"{FORMER_KEY}-{number}"
+            held = self._files.read_hex(name, KEY_LENGTH)
+            if held is None:
+                self._files.write_text(name, key.hex())
+            if held in (None, key):
+                return self._directory / name
+        raise AssertionError("count has no end")
 
-    def _prepare(self) -> None:
-        try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            check_private(self._directory, os.stat(self._directory))
-        except OSError as error:
-            raise ConfigError(
-                f"state_directory: cannot use {self._directory}: {error.strerror}", "Name a directory you may write to"
-            ) from error
+    def former_key(self) -> Path | None:
+        """Return the file of the key that was replaced last, None when none was."""
+        held = sorted(self._directory.glob(f"{FORMER_KEY}-*"))
+        return held[-1] if held else None
 
+    def next_key(self) -> bytes | None:
+        """Return the key that is about to take the present one's place, or None."""
+        return self._files.read_hex(NEXT_KEY, KEY_LENGTH)
 
-def check_private(path: Path, status: os.stat_result) -> None:
-    """Raise ConfigError when others than the owner may use a file or directory that holds secrets."""
-    if stat.S_IMODE(status.st_mode) & 0o077:
-        wanted = "700" if stat.S_ISDIR(status.st_mode) else "600"
-        raise ConfigError(f"others may use {path}", f"It holds secrets: chmod {wanted} {path}")
+    def keep_next_key(self, key: bytes) -> None:
+        self._files.write_text(NEXT_KEY, key.hex())
 
+    def take_next_key(self) -> None:
+        """Hold the next key from now on: the vault has it, and the one before was kept."""
+        key = self.next_key()
+        if key is not None:
+            self._files.write_text(KEY, key.hex())
+            self._files.remove(NEXT_KEY)
 
-def write_private(path: Path, text: str) -> None:
-    """Replace the file at `path`, mode 0600, in one durable step. OSError when that fails; the old file stays then."""
-    descriptor, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(part, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(part)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    def forget_fleet(self) -> None:
+        """No fleet has the record any more."""
+        self._files.remove(FLEET)

@@ -12,16 +12,19 @@ from itertools import count
 from hsm_app.errors import QuorumError
 from hsm_app.net.address import Address, dial
 from hsm_app.net.connection import FrameConnection
-from hsm_app.wire.envelopes import FRAME_LIMIT, Request, Response, decode_response, encode_request
+from hsm_app.wire.envelopes import RESPONSE_LIMIT, Request, Response, decode_response, encode_request
 
 NETWORK = "Check the network and the relay's address, and try again"
 
 
 class RelayConnection:
-    """Dials when it is first asked, and again after a loss. Many requests may be under way at once."""
+    """Dials when it is first asked, and again after a loss. Many requests may be under way at once.
 
-    def __init__(self, address: Address) -> None:
+    `fleet` names whose replicas the relay is to ask, "" leaves that to it."""
+
+    def __init__(self, address: Address, fleet: str) -> None:
         self._address = address
+        self._fleet = fleet
         self._ids = count(1)
         self._waiting: dict[int, tuple[FrameConnection, asyncio.Future[Response]]] = {}
         self._connection: FrameConnection | None = None
@@ -36,7 +39,7 @@ class RelayConnection:
                 number = next(self._ids)
                 answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
                 self._waiting[number] = connection, answer
-                connection.send(encode_request(Request(id=number, route=route, sealed=sealed)))
+                connection.send(encode_request(Request(id=number, fleet=self._fleet, route=route, sealed=sealed)))
                 sent = True
                 try:
                     return await answer
@@ -65,7 +68,7 @@ class RelayConnection:
 
     def _protocol(self) -> FrameConnection:
         return FrameConnection(
-            limit=FRAME_LIMIT, idle_seconds=None, on_frame=self._received, on_close=self._lost, on_open=self._opened
+            limit=RESPONSE_LIMIT, idle_seconds=None, on_frame=self._received, on_close=self._lost, on_open=self._opened
         )
 
     def _opened(self, connection: FrameConnection) -> None:

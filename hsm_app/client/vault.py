@@ -28,7 +28,7 @@ from hsm_app.client.randomness import random_bytes
 from hsm_app.client.results import Receipt, Recovery, Removal, SignedStatus
 from hsm_app.client.transport import RelayConnection
 from hsm_app.errors import ConfigError, Denied, DenyReason, ProtocolError, QuorumError
-from hsm_app.fleet.manifest import FleetState, check_window
+from hsm_app.fleet.manifest import Fleet, FleetState, check_window
 from hsm_app.fleet.routing import group_of
 from hsm_app.model import AttemptId, RegistrationId
 from hsm_app.opaque.envelope import AuthenticationFailed
@@ -47,12 +47,12 @@ class AsyncVault:
     """One account's record in the vault. Operations may run at the same time; they share one connection."""
 
     def __init__(self, config: VaultConfig) -> None:
+        """ConfigError when the fleet is not one to work with: not listed, revoked, or below the policy."""
         self._config = config
-        self._fleet = config.fleet
         self._subject = config.subject
-        self._connection = RelayConnection(config.relay)
+        self._connection = RelayConnection(config.relay, config.fleet)
         self._exchange = Exchange(config, self._connection)
-        self._opaque = OpaqueSession(config.fleet, config.subject)
+        self._opaque = OpaqueSession(self._fleet, config.subject)
 
     async def __aenter__(self) -> AsyncVault:
         return self
@@ -179,7 +179,7 @@ class AsyncVault:
             report,
             self._identity(report.replica),
             fleet=self._fleet.fleet,
-            epoch=self._config.manifest.epoch,
+            epoch=self._exchange.session.manifest.epoch,
             subject=self._subject.text(),
             nonce=nonce,
         )
@@ -235,15 +235,20 @@ class AsyncVault:
         return sign(owner_key, statement)
 
     def _token(self) -> str:
-        check_window(self._config.manifest, int(time.time()))
+        check_window(self._exchange.session.manifest, int(time.time()))
         token = self._config.account_token()
         check_names(token, self._subject)
         return token
 
+    @property
+    def _fleet(self) -> Fleet:
+        return self._exchange.session.fleet
+
     def _check_active(self) -> None:
         if self._fleet.state is not FleetState.ACTIVE:
             raise ConfigError(
-                f"the fleet {self._fleet.fleet} takes no new registrations", "Get a manifest with the fleet that does"
+                f"the fleet {self._fleet.fleet} takes no new registrations: it is {self._fleet.state.value}",
+                "Register in an active fleet; `hsm-vault client migrate` brings a record there",
             )
 
     def _identity(self, replica: int) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from hsm_app.client import exchange
+from hsm_app.client import patience
 from hsm_app.client.blocking import Vault
 from hsm_app.errors import BackupError, ConfigError, Denied, DenyReason, ProtocolError
 from hsm_app.fleet.manifest import AttemptPolicy
@@ -25,7 +25,7 @@ POLICY = AttemptPolicy(
 
 @pytest.fixture
 def software(monkeypatch: pytest.MonkeyPatch) -> Iterator[SoftwareVault]:
-    monkeypatch.setattr(exchange, "PAUSES", (0.01,))
+    monkeypatch.setattr(patience, "PAUSES", (0.01,))
     monkeypatch.delenv("HSM_VAULT_CONFIG", raising=False)
     with running(SoftwareVault(manifest_now(attempts=POLICY))) as vault:
         yield vault
@@ -267,7 +267,7 @@ class TestConfiguration:
             well("client", "status", "--config", config)
 
 
-COMMANDS = ["register", "recover", "change", "activate", "delete", "cancel", "status"]
+COMMANDS = ["register", "recover", "migrate", "change", "activate", "delete", "cancel", "status"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from hsm_app.client.config import VaultConfig
+from hsm_app.client.trust import PinnedManifest
 from hsm_app.errors import VaultError
+from hsm_app.fleet.client_policy import DEVELOPMENT
 from hsm_app.fleet.manifest_json import parse_manifest
 from hsm_app.model import Subject
 from hsm_app.net.address import Address, listen
 from hsm_app.net.connection import FrameConnection
-from hsm_app.wire.envelopes import FRAME_LIMIT, Outcome, Request, Response, decode_request, encode_response
+from hsm_app.wire.envelopes import REQUEST_LIMIT, Outcome, Request, Response, decode_request, encode_response
 from hsm_app.wire.hpke import Receiver
 from hsm_app.wire.messages import Answer, ClientRequest
 from hsm_app.wire.refusal import refusal_from
@@ -37,7 +39,13 @@ Doing = Callable[["FleetEnd", FrameConnection, Request], None]
 
 def config(address: Address, patience: float = 20.0) -> VaultConfig:
     return VaultConfig(
-        relay=address, manifest=MANIFEST, fleet=FLEET, subject=SUBJECT, account_token=lambda: "a.b.c", patience=patience
+        relay=address,
+        trust=PinnedManifest(MANIFEST),
+        fleet=FLEET.fleet,
+        subject=SUBJECT,
+        policy=DEVELOPMENT,
+        account_token=lambda: "a.b.c",
+        patience=patience,
     )
 
 
@@ -54,7 +62,7 @@ class FleetEnd:
 
     def protocol(self) -> FrameConnection:
         self.connections += 1
-        return FrameConnection(limit=FRAME_LIMIT, idle_seconds=None, on_frame=self._frame, on_close=lambda *_: None)
+        return FrameConnection(limit=REQUEST_LIMIT, idle_seconds=None, on_frame=self._frame, on_close=lambda *_: None)
 
     def _frame(self, connection: FrameConnection, frame: bytes) -> None:
         request = decode_request(frame)

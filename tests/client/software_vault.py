@@ -21,7 +21,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from hsm_app.client.config import VaultConfig
-from hsm_app.errors import Denied, VaultError
+from hsm_app.client.trust import PinnedManifest
+from hsm_app.errors import Denied, ProtocolError, VaultError
+from hsm_app.fleet.client_policy import DEVELOPMENT
 from hsm_app.fleet.manifest import Argon2Costs, Manifest
 from hsm_app.fleet.manifest_encoding import encode_manifest
 from hsm_app.fleet.manifest_json import parse_manifest
@@ -40,11 +42,11 @@ from hsm_app.vault.profile import CONTEXT, client_identity, server_identity
 from hsm_app.vault.record import Outcome, Record, Scheduled
 from hsm_app.vault.step import decide
 from hsm_app.wire import messages as m
-from hsm_app.wire.envelopes import FRAME_LIMIT, Response, decode_request, encode_response
+from hsm_app.wire.envelopes import REQUEST_LIMIT, Request, Response, decode_request, encode_response
 from hsm_app.wire.envelopes import Outcome as Word
 from hsm_app.wire.hpke import Receiver
 from hsm_app.wire.refusal import refusal_from
-from hsm_app.wire.session import open_request, peek_enc, seal_answer, session_info
+from hsm_app.wire.session import OpenedRequest, open_request, peek_enc, seal_answer, session_info
 from hsm_app.wire.status import Pending, StatusBody, encode_status
 from tests.fleet.example import example_fleet, private_key
 
@@ -69,11 +71,14 @@ def manifest_now(**changes: Any) -> Manifest:
 
 
 class SoftwareVault:
-    """One record. Set `twist` to change answers, `lose` to drop the answers to some requests."""
+    """One record. Set `twist` to change answers, `lose` to drop the answers to some requests.
 
-    def __init__(self, manifest: Manifest) -> None:
-        self.manifest = manifest
-        self.fleet = manifest.fleet("fleet-1")
+    `enter` is another epoch: what was sealed under the one before is refused with `bundle`, if there is one.
+    """
+
+    def __init__(self, manifest: Manifest, fleet: str = "fleet-1") -> None:
+        self._name = fleet
+        self.enter(manifest, b"")
         self.record = Record()
         self.asked: list[m.ClientRequest] = []
         self.frames: list[bytes] = []
@@ -81,25 +86,38 @@ class SoftwareVault:
         self.lose: set[type] = set()  # each is lost once
         self.later = 0  # seconds by which this vault's clock is ahead
         self.address = Address()
-        self._receiver = Receiver(self.fleet.kem_public, session_info(self.fleet.fleet, manifest.digest))
         self._opaque = SoftwareKey(OPAQUE)
         self._keys: dict[bytes, SoftwareKey] = {}
         self._tickets: dict[bytes, Any] = {}
 
+    def enter(self, manifest: Manifest, bundle: bytes) -> None:
+        self.manifest, self.bundle = manifest, bundle
+        self.fleet = manifest.fleet(self._name)
+        self._receiver = Receiver(self.fleet.kem_public, session_info(self.fleet.fleet, manifest.digest))
+
     @property
     def config(self) -> VaultConfig:
         return VaultConfig(
-            relay=self.address, manifest=self.manifest, fleet=self.fleet, subject=SUBJECT, account_token=lambda: "a.b.c"
+            relay=self.address,
+            trust=PinnedManifest(self.manifest),
+            fleet=self.fleet.fleet,
+            subject=SUBJECT,
+            policy=DEVELOPMENT,
+            account_token=lambda: "a.b.c",
         )
 
     def protocol(self) -> FrameConnection:
-        return FrameConnection(limit=FRAME_LIMIT, idle_seconds=None, on_frame=self._frame, on_close=lambda *_: None)
+        return FrameConnection(limit=REQUEST_LIMIT, idle_seconds=None, on_frame=self._frame, on_close=lambda *_: None)
 
     def _frame(self, connection: FrameConnection, frame: bytes) -> None:
         self.frames.append(frame)
         request = decode_request(frame)
-        public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), peek_enc(request.sealed))
-        opened = open_request(self._receiver, request.sealed, private_key(KEM).exchange(ec.ECDH(), public))
+        try:
+            opened = self._open(request)
+        except ProtocolError:
+            refused = Response(id=request.id, outcome=Word.REFUSED, sealed=b"", detail="no", bundle=self.bundle)
+            connection.send(encode_response(refused))
+            return
         asked = opened.message()
         self.asked.append(asked)
         try:
@@ -112,6 +130,10 @@ class SoftwareVault:
             return
         sealed = seal_answer(opened, answer, os.urandom(32))
         connection.send(encode_response(Response(id=request.id, outcome=Word.ANSWERED, sealed=sealed)))
+
+    def _open(self, request: Request) -> OpenedRequest:
+        public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), peek_enc(request.sealed))
+        return open_request(self._receiver, request.sealed, private_key(KEM).exchange(ec.ECDH(), public))
 
     def _answer(self, asked: Any) -> Any:
         return getattr(self, "_" + type(asked).__name__)(asked)
@@ -275,7 +297,8 @@ def write_client(home: Path, vault: SoftwareVault) -> Path:
     path = home / "client.toml"
     path.write_text(
         f'relay = "{vault.address}"\nmanifest = "manifest.json"\nmanifest_sha256 = "{vault.manifest.digest.hex()}"\n'
-        f'fleet = "{vault.fleet.fleet}"\ntenant = "{SUBJECT.tenant}"\naccount = "{SUBJECT.account}"\n'
+        f'fleet = "{vault.fleet.fleet}"\npolicy = "development"\n'
+        f'tenant = "{SUBJECT.tenant}"\naccount = "{SUBJECT.account}"\n'
         'token_file = "token"\nstate_directory = "state"\n'
     )
     return path

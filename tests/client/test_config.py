@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hsm_app.client import config
-from hsm_app.client.config import check, read_client_settings, vault_config
+from hsm_app.client.check import check_client as check
+from hsm_app.client.config import VaultConfig, read_client_settings
+from hsm_app.client.device import Device
 from hsm_app.errors import ConfigError
+from hsm_app.fleet.manifest import Fleet, FleetState
 from hsm_app.model import Subject
 from hsm_app.net.address import Address
-from tests.fleet.example import NOW, example_bytes
+from tests.fleet import trust
+from tests.fleet.example import NOW, example_bytes, example_fleet
 
 MANIFEST = example_bytes()
 GOOD = f"""
@@ -21,6 +26,7 @@ relay = "127.0.0.1:7700"
 manifest = "manifest.json"
 manifest_sha256 = "{hashlib.sha256(MANIFEST).hexdigest()}"
 fleet = "fleet-1"
+policy = "development"
 tenant = "tenant-1"
 account = "anna@example.org"
 token_file = "token"
@@ -41,16 +47,20 @@ def write(home: Path, text: str = GOOD) -> Path:
     return path
 
 
+def opened(path: Path) -> VaultConfig:
+    return Device(read_client_settings(path), lambda _: None).config("fleet-1")
+
+
 def test_a_good_file_is_all_that_a_client_needs(tmp_path: Path) -> None:
-    made = vault_config(read_client_settings(write(tmp_path)))
+    made = opened(write(tmp_path))
     assert made.relay == Address(host="127.0.0.1", port=7700)
-    assert made.fleet.fleet == "fleet-1"
+    assert made.fleet == "fleet-1"
     assert made.subject == Subject(tenant="tenant-1", account="anna@example.org", name="backup")
     assert made.account_token() == "header.claims.signature"
 
 
 def test_the_token_is_read_anew_each_time(tmp_path: Path) -> None:
-    made = vault_config(read_client_settings(write(tmp_path)))
+    made = opened(write(tmp_path))
     (tmp_path / "token").write_text("newer.claims.signature")
     assert made.account_token() == "newer.claims.signature"
 
@@ -85,6 +95,74 @@ def test_a_fault_is_named(tmp_path: Path, right: str, wrong: str, said: str) -> 
         check(write(tmp_path, GOOD.replace(right, wrong, 1)))
     assert said in str(caught.value)
     assert caught.value.todo
+
+
+PINNED = f'manifest = "manifest.json"\nmanifest_sha256 = "{hashlib.sha256(MANIFEST).hexdigest()}"\n'
+NOBODY = {
+    "nobody": ("", "either a manifest or a root_of_trust"),
+    "a manifest without its digest": ('manifest = "manifest.json"\n', "manifest and manifest_sha256 go together"),
+    "both ways at once": (PINNED + 'root_of_trust = "root.json"\n', "either a manifest or a root_of_trust"),
+    "successors of no root": (PINNED + 'root_successors = ["root.json"]\n', "root_successors without root_of_trust"),
+    "a root that is none": ('root_of_trust = "root.json"\n', "root of trust"),
+    "an unknown policy": (PINNED + 'policy = "lax"\n', "there is no policy 'lax'"),
+}
+
+
+@pytest.mark.parametrize(("whom", "said"), NOBODY.values(), ids=NOBODY.keys())
+def test_it_has_to_be_clear_whom_to_believe(tmp_path: Path, whom: str, said: str) -> None:
+    (tmp_path / "root.json").write_text("{}")
+    text = GOOD.replace(PINNED, whom)
+    assert text != GOOD
+    with pytest.raises(ConfigError, match=said):
+        check(write(tmp_path, text.replace('policy = "development"\n', "") if "policy" in whom else text))
+
+
+def test_the_policy_is_production_when_nothing_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="this device demands vendor-rooted"):
+        check(write(tmp_path, GOOD.replace('policy = "development"\n', "")))
+
+
+def test_with_a_root_of_trust_the_manifest_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "root.json").write_bytes(trust.root_of_trust().raw)
+    path = write(tmp_path, GOOD.replace(PINNED, 'root_of_trust = "root.json"\n'))
+    assert any("none yet" in line for line in check(path))
+    (tmp_path / "state").mkdir(mode=0o700)
+    bundle = tmp_path / "state" / "bundle"
+    bundle.write_bytes(trust.Log().bundle(trust.entry_of(trust.manifest_bytes())))
+    bundle.chmod(0o600)
+    said = check(path)
+    assert "manifest  vault.example/fleets, epoch 1" in said
+    assert "fleet     fleet-1, active" in said
+    bundle.write_bytes(b"half a bund")
+    with pytest.raises(ConfigError, match=r"is damaged.*Move it away"):
+        check(path)
+
+
+FLEETS = {
+    "two active ones": ((example_fleet(), example_fleet(fleet="fleet-2")), "2 active fleets"),
+    "none that is active": ((replace(example_fleet(), state=FleetState.RECOVER_ONLY),), "0 active fleets"),
+}
+
+
+@pytest.mark.parametrize(("fleets", "said"), FLEETS.values(), ids=FLEETS.keys())
+def test_where_to_register_has_to_be_clear(tmp_path: Path, fleets: tuple[Fleet, ...], said: str) -> None:
+    device = a_device(tmp_path, fleets)
+    with pytest.raises(ConfigError, match=said):
+        device.new_home()
+
+
+def test_a_device_asks_no_fleet_that_is_revoked(tmp_path: Path) -> None:
+    device = a_device(tmp_path, (replace(example_fleet(), state=FleetState.REVOKED),))
+    with pytest.raises(ConfigError, match="every fleet of the manifest is revoked"):
+        device.recover("a code")
+
+
+def a_device(home: Path, fleets: tuple[Fleet, ...]) -> Device:
+    raw = trust.manifest_bytes(fleets=fleets)
+    text = GOOD.replace(hashlib.sha256(MANIFEST).hexdigest(), hashlib.sha256(raw).hexdigest())
+    path = write(home, text.replace('fleet = "fleet-1"\n', ""))
+    (home / "manifest.json").write_bytes(raw)
+    return Device(read_client_settings(path), lambda _: None)
 
 
 WINDOW = {"before its window": (-1, "not valid yet"), "after its window": (86_400, "has expired")}

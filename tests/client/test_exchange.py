@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from hsm_app.client import exchange
+from hsm_app.client import patience as patience_module
 from hsm_app.client.exchange import Exchange
 from hsm_app.client.transport import RelayConnection
 from hsm_app.errors import Denied, DenyReason, ProtocolError, QuorumError, TokenError, VaultError
@@ -37,12 +37,12 @@ AMBIGUOUS = QuorumError("no majority in time", "Retry", ambiguous=True)
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "PAUSES", (0.01, 0.01, 0.01))
-    monkeypatch.setattr(exchange, "ONE_ATTEMPT", 0.3)
+    monkeypatch.setattr(patience_module, "PAUSES", (0.01, 0.01, 0.01))
+    monkeypatch.setattr(patience_module, "ONE_ATTEMPT", 0.3)
 
 
 async def ask(address: Address, patience: float = 20.0) -> StatusReport:
-    connection = RelayConnection(address)
+    connection = RelayConnection(address, "fleet-1")
     try:
         return await Exchange(config(address, patience), connection).ask(QUESTION, StatusReport)
     finally:
@@ -137,7 +137,7 @@ async def test_a_relay_that_is_not_there_is_named() -> None:
 
 async def test_answers_that_nobody_waits_for_are_ignored() -> None:
     async with fleet_end(answer_twice_and_unasked(REPORT), answer(REPORT)) as end:
-        connection = RelayConnection(end.address)
+        connection = RelayConnection(end.address, "fleet-1")
         asking = Exchange(config(end.address), connection)
         assert await asking.ask(QUESTION, StatusReport) == REPORT
         await asyncio.sleep(0.05)
@@ -149,7 +149,7 @@ async def test_answers_that_nobody_waits_for_are_ignored() -> None:
 async def test_many_questions_share_one_connection() -> None:
     reports = [StatusReport(replica=number, signed=b"body", signature=bytes(64)) for number in range(1, 21)]
     async with fleet_end(*map(answer, reports)) as end:
-        connection = RelayConnection(end.address)
+        connection = RelayConnection(end.address, "fleet-1")
         asking = Exchange(config(end.address), connection)
         answers = await asyncio.gather(*(asking.ask(QUESTION, StatusReport) for _ in reports))
         await connection.close()
@@ -160,7 +160,7 @@ async def test_many_questions_share_one_connection() -> None:
 
 async def test_an_answer_of_another_kind_than_expected() -> None:
     async with fleet_end(answer(REPORT)) as end:
-        connection = RelayConnection(end.address)
+        connection = RelayConnection(end.address, "fleet-1")
         with pytest.raises(ProtocolError, match="StatusReport"):
             await Exchange(config(end.address), connection).ask(QUESTION, Deleted)
         await connection.close()
@@ -168,9 +168,9 @@ async def test_an_answer_of_another_kind_than_expected() -> None:
 
 async def test_a_connection_that_ends_takes_only_its_own_questions_along(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first one is given up while its question waits; its end, noticed later, must not touch the second's."""
-    monkeypatch.setattr(exchange, "PAUSES", ())
+    monkeypatch.setattr(patience_module, "PAUSES", ())
     async with fleet_end(say_nothing, answer(REPORT)) as end:
-        connection = RelayConnection(end.address)
+        connection = RelayConnection(end.address, "fleet-1")
         asking = Exchange(config(end.address), connection)
         first = asyncio.create_task(asking.ask(QUESTION, StatusReport))
         while not end.sealed:

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from hsm_app.client import exchange
+from hsm_app.client import patience
 from hsm_app.client.blocking import Vault
+from hsm_app.client.trust import PinnedManifest
 from hsm_app.client.vault import AsyncVault
 from hsm_app.errors import ConfigError, Denied, DenyReason, ProtocolError, QuorumError
 from hsm_app.fleet.manifest import AttemptPolicy, FleetState
@@ -39,7 +40,7 @@ def software() -> Iterator[SoftwareVault]:
 
 @pytest.fixture
 def vault(software: SoftwareVault, monkeypatch: pytest.MonkeyPatch) -> Vault:
-    monkeypatch.setattr(exchange, "PAUSES", (0.01, 0.01, 0.01))
+    monkeypatch.setattr(patience, "PAUSES", (0.01, 0.01, 0.01))
     return Vault(software.config)
 
 
@@ -288,7 +289,7 @@ def test_a_fleet_with_another_opaque_key_than_the_manifest_gets_no_proof(softwar
     vault.register(CODE, KEY)
     other = replace(software.fleet, opaque_public=GENERATOR)
     with pytest.raises(Denied) as caught:
-        Vault(replace(software.config, fleet=other)).recover(CODE)
+        Vault(replace(software.config, trust=PinnedManifest(replace(software.manifest, fleets=(other,))))).recover(CODE)
     assert caught.value.reason is DenyReason.WRONG_CODE
 
 
@@ -358,4 +359,4 @@ class TestManifestState:
     def test_a_manifest_that_expires_while_a_program_runs(self, software: SoftwareVault, vault: Vault) -> None:
         expired = replace(software.manifest, not_after=0, not_before=0)
         with pytest.raises(ConfigError, match="has expired"):
-            Vault(replace(software.config, manifest=expired)).status()
+            Vault(replace(software.config, trust=PinnedManifest(expired))).status()

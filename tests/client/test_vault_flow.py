@@ -9,18 +9,24 @@ from pathlib import Path
 import pytest
 
 from hsm_app.client.blocking import Vault
-from hsm_app.client.config import check, read_client_settings, vault_config
+from hsm_app.client.check import check_client as check
+from hsm_app.client.config import read_client_settings
+from hsm_app.client.device import Device
 from hsm_app.client.randomness import random_bytes
 from hsm_app.client.vault import AsyncVault
 from hsm_app.errors import ConfigError, Denied, DenyReason
 from hsm_app.vault.recovery_code import RANDOM_BYTES, generate_code
-from tests.live_fleet import LiveFleet
+from tests.live_fleet import FLEET, LiveFleet
 
 CODE = "a code of some length"
 
 
+def opened(config: Path) -> Device:
+    return Device(read_client_settings(config), lambda _: None)
+
+
 def vault_for(fleet: LiveFleet, account: str, home: Path) -> Vault:
-    return Vault(vault_config(read_client_settings(fleet.client_config(account, home))))
+    return opened(fleet.client_config(account, home)).vault(FLEET)
 
 
 def test_a_new_device_gets_the_key_with_account_and_code_alone(fleet: LiveFleet, tmp_path: Path) -> None:
@@ -61,7 +67,7 @@ def test_the_owner_changes_cancels_and_deletes(fleet: LiveFleet, tmp_path: Path)
 
 async def test_many_operations_share_a_connection(fleet: LiveFleet, tmp_path: Path) -> None:
     config = await asyncio.to_thread(fleet.client_config, "lib-dora", tmp_path / "dora")
-    async with AsyncVault(vault_config(read_client_settings(config))) as vault:
+    async with AsyncVault(opened(config).config(FLEET)) as vault:
         await vault.register(CODE, bytes(32))
         recoveries = await asyncio.gather(*(vault.recover(CODE) for _ in range(4)))
         assert {recovery.secret for recovery in recoveries} == {bytes(32)}
@@ -72,7 +78,7 @@ def test_a_token_of_another_account_is_noticed(fleet: LiveFleet, tmp_path: Path)
     config = fleet.client_config("lib-emma", tmp_path / "emma")
     (tmp_path / "emma" / "account-token").write_text(fleet.token("somebody-else"))
     with pytest.raises(ConfigError, match="for account 'somebody-else' of tenant 'demo'"):
-        Vault(vault_config(read_client_settings(config))).status()
+        opened(config).vault(FLEET).status()
 
 
 def test_a_damaged_token_is_refused(fleet: LiveFleet, tmp_path: Path) -> None:
@@ -80,7 +86,7 @@ def test_a_damaged_token_is_refused(fleet: LiveFleet, tmp_path: Path) -> None:
     token = fleet.token("lib-emma")
     (tmp_path / "emma" / "account-token").write_text(token[:-8] + "AAAAAAAA")
     with pytest.raises(Denied) as caught:
-        Vault(vault_config(read_client_settings(config))).status()
+        opened(config).vault(FLEET).status()
     assert caught.value.reason is DenyReason.BAD_ACCOUNT_TOKEN
 
 
