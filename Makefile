@@ -7,7 +7,7 @@ PYTHON_FILES := hsm_app scripts softhsm tests
 setup:  ## softhsm2, .venv, locked dependencies; seconds when nothing changed
 	@scripts/setup
 
-demo:  ## five tokens, five replicas, a lost phone and an attacker; sets up what is missing
+demo:  ## five tokens, an auditor, a lost phone, a cheat and an attacker; sets up what is missing
 	@scripts/demo $(ARGS)
 
 softhsm: setup  ## one development token in build/softhsm, to play with
@@ -23,7 +23,7 @@ test: setup peers  ## the whole suite, on real SoftHSM tokens
 lint: setup  ## format, ruff, mypy strict, layers and house rules
 	@$(BIN)/ruff format --check $(PYTHON_FILES)
 	@$(BIN)/ruff check $(PYTHON_FILES)
-	@$(BIN)/mypy && $(BIN)/mypy scripts/bench scripts/demo.py softhsm && $(BIN)/mypy scripts/model
+	@$(BIN)/mypy && $(BIN)/mypy scripts/bench softhsm && $(BIN)/mypy scripts/model && $(BIN)/mypy -p scripts.show
 	@$(BIN)/pytest tests/test_layers.py tests/test_house.py
 
 check: lint test  ## all that a change has to pass
