@@ -38,8 +38,8 @@ def chromium() -> Iterator[Browser]:
 def logged(audited: World) -> list[bytes]:
     """Three epochs: a fleet, another key of it, and nothing but a new time."""
     first = manifest()
-    second = following(first, fleets=(trust.other_fleet(),))
-    third = following(second, fleets=(trust.other_fleet(),))
+    second = following(first, fleets=(trust.next_members(),))
+    third = following(second, fleets=(trust.next_members(),))
     for raw in (first, second, third):
         audited.whole(raw)
     return [first, second, third]
@@ -87,9 +87,12 @@ def test_an_honest_log_is_green_and_says_what_changed(chromium: Browser, honest:
         assert chromium.text("#namespace") == trust.NAMESPACE
         cards = chromium.run("return [...document.querySelectorAll('.card')].map(card => card.innerText)")
         assert [card.split("\n")[0] for card in cards] == ["Epoch 3", "Epoch 2", "Epoch 1"]
-        old, new = (fleet.kem_public.hex() for fleet in (parse_manifest(manifest()).fleets[0], trust.other_fleet()))
+        old, new = (
+            fleet.groups[0].replicas[0].identity_public.hex()
+            for fleet in (parse_manifest(manifest()).fleets[0], trust.next_members())
+        )
         assert "No fleet changed" in cards[0]
-        assert all(text in cards[1] for text in ("session key", old, new))
+        assert all(text in cards[1] for text in ("identity key", old, new))
         assert "is new" in cards[2]
         assert honest.root.auditors.keys[0].id[:8] in cards[0]
         assert trust.operator().key.id[:8] in cards[0]

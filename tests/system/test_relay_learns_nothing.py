@@ -10,9 +10,9 @@ import base64
 
 import pytest
 
-from hsm_app.wire.envelopes import FRAME_LIMIT, decode_request, decode_response
+from hsm_app.wire.envelopes import RESPONSE_LIMIT, decode_request, decode_response
 from hsm_app.wire.frames import FrameDecoder
-from tests.live_fleet import LiveFleet, run, well
+from tests.live_fleet import FLEET, LiveFleet, run, well
 from tests.system.tap import Tap
 
 ACCOUNT, RECORD = "an-account-name-to-look-for", "a-record-name-to-look-for"
@@ -37,12 +37,12 @@ def tapped(shared_fleet: LiveFleet, tmp_path_factory: pytest.TempPathFactory) ->
         well("client", "status", "--config", str(config))
         token = (tmp_path / "home" / "account-token").read_text().strip()
         secrets = [ACCOUNT.encode(), RECORD.encode(), code.encode(), code.replace("-", "").encode(), b"a wrong guess"]
-        secrets += [bytes.fromhex(key), key.encode(), token.encode(), b"test-fleet", b"demo"]
+        secrets += [bytes.fromhex(key), key.encode(), token.encode(), b"demo"]
         return bytes(tap.sent), bytes(tap.received), secrets
 
 
 def frames(stream: bytes) -> list[bytes]:
-    return FrameDecoder(FRAME_LIMIT).feed(stream)
+    return FrameDecoder(RESPONSE_LIMIT).feed(stream)
 
 
 def test_no_secret_and_no_name_passes_a_relay_in_any_usual_encoding(
@@ -54,6 +54,14 @@ def test_no_secret_and_no_name_passes_a_relay_in_any_usual_encoding(
         for form in (secret, secret.hex().encode(), base64.b64encode(secret).rstrip(b"="), secret[::-1]):
             assert form not in sent
             assert form not in received
+
+
+def test_the_fleet_is_named_for_the_relay_and_nowhere_else(tapped: tuple[bytes, bytes, list[bytes]]) -> None:
+    sent, received, _ = tapped
+    requests = [decode_request(frame) for frame in frames(sent)]
+    assert {request.fleet for request in requests} == {FLEET}
+    assert not any(FLEET.encode() in request.sealed for request in requests)
+    assert FLEET.encode() not in received
 
 
 def test_the_same_bytes_never_pass_twice(tapped: tuple[bytes, bytes, list[bytes]]) -> None:
