@@ -16,7 +16,7 @@ from hsm_app.errors import ConfigError, LogError, StoreError, VaultError
 from hsm_app.fleet.bundle import check_witnesses, parse_entry, verified_manifest
 from hsm_app.fleet.manifest import Manifest
 from hsm_app.fleet.manifest_json import parse_manifest
-from hsm_app.fleet.publication import changes
+from hsm_app.fleet.publication import changes, check_fleets_go_on
 from hsm_app.fleet.root_of_trust import RootOfTrust
 from hsm_app.fleet.strict_json import load_document
 from hsm_app.monitor.source import fetch_entries
@@ -179,4 +179,6 @@ def _at(fetch: Fetch, size: int, index: int | None) -> Manifest | None:
 def _new_epoch(index: int, manifest: Manifest, before: Manifest | None) -> NewEpoch:
     if before is not None and (manifest.epoch, manifest.previous_sha256) != (before.epoch + 1, before.digest):
         raise LogError("delta", f"epoch {manifest.epoch} of {manifest.namespace} does not follow epoch {before.epoch}")
+    if before is not None:
+        check_fleets_go_on(before, manifest)
     return NewEpoch(index, manifest.namespace, manifest.epoch, manifest.digest, changes(before, manifest))

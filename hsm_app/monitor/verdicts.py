@@ -29,6 +29,7 @@ from hsm_app.fleet.bundle import Entry, check_cosigned, check_time, check_witnes
 from hsm_app.fleet.countersignature import check_countersignature
 from hsm_app.fleet.manifest import Manifest
 from hsm_app.fleet.manifest_json import parse_manifest
+from hsm_app.fleet.publication import check_fleets_go_on
 from hsm_app.fleet.root_of_trust import RootOfTrust
 from hsm_app.monitor.source import fetch_entries
 from hsm_app.tlog import tiles
@@ -221,4 +222,4 @@ def _delta(manifest: Manifest, previous: _Found | None) -> Verdict:
     last = previous.manifest
     if (manifest.epoch, manifest.previous_sha256) != (last.epoch + 1, last.digest):
         return Verdict(Outcome.FAIL, f"does not follow epoch {last.epoch}")
-    return Verdict(Outcome.PASS, f"follows epoch {last.epoch}")
+    return attempt(lambda: check_fleets_go_on(last, manifest), f"follows epoch {last.epoch}")

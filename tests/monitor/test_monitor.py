@@ -124,6 +124,15 @@ def unreadable(audited: World) -> bytes:
     return sign_envelope(MANIFEST_TYPE, b"{}", [signer]) + b"\n" + good[1] + b"\n"
 
 
+def another_key(audited: World) -> bytes:
+    """A next epoch that only an auditor who breaks its own rules signs."""
+    opened = audited.open()
+    last = opened.namespaces.last(NAMESPACE)
+    opened.close()
+    assert last is not None
+    return entry(following(last[2].raw, fleets=(trust.other_fleet(),)), audited=audited)
+
+
 CHEATS: dict[str, tuple[set[str], Callable[[World], bytes]]] = {
     "an auditor whom nobody knows": (
         {"auditor-signature", "delta"},
@@ -135,6 +144,7 @@ CHEATS: dict[str, tuple[set[str], Callable[[World], bytes]]] = {
     ),
     "a second first epoch": ({"delta"}, lambda audited: entry(manifest(), audited=audited)),
     "a manifest that does not read": ({"artifact"}, unreadable),
+    "another key in the place of a fleet's": ({"delta"}, another_key),
 }
 
 
