@@ -100,7 +100,7 @@ def create(
     say = _quiet if as_json else _say
     say("development path: real PKCS#11 key transport, but one machine and one person hold every PIN while it runs")
     costs = _exactly(3, argon2, "--argon2")
-    old = None if after is None else open_fleet_directory(after.resolve())
+    old = None if after is None else _left(after.resolve(), fleet_id)
     plan = FleetPlan(
         root=root,
         fleet=FleetId(fleet_id),
@@ -170,6 +170,14 @@ def _ports(ports: str, count: int) -> tuple[int, ...]:
     if len(numbers) != 2 * count + 1:
         raise ConfigError(f"--ports names {len(numbers)} ports", f"A fleet of {count} needs {2 * count + 1}")
     return numbers
+
+
+def _left(directory: Path, fleet_id: str) -> FleetDirectory:
+    """Open the directory of the fleet that is to be left. ConfigError when the new one would have its name."""
+    opened = open_fleet_directory(directory)
+    if fleet_id in {fleet.fleet for fleet in opened.epochs.current().fleets}:
+        raise ConfigError(f"the namespace has a fleet {fleet_id} already", "Choose another name with --fleet-id")
+    return opened
 
 
 def _believed(file: Path | None, old: FleetDirectory | None) -> RootOfTrust | None:

@@ -22,7 +22,7 @@ from hsm_app.fleet.manifest import Manifest, check_window
 from hsm_app.model import FleetId
 from hsm_app.replica import keeping, recovering, registering
 from hsm_app.replica.desk import Desk
-from hsm_app.wire.envelopes import DETAIL_LIMIT, Outcome, Request, Response
+from hsm_app.wire.envelopes import ASK_FOR_BUNDLE, DETAIL_LIMIT, Outcome, Request, Response
 from hsm_app.wire.hpke import Receiver
 from hsm_app.wire.messages import (
     Activate,
@@ -68,6 +68,10 @@ class Service:
 
     async def answer(self, request: Request) -> Response:
         """Answer one request; never raises a VaultError."""
+        if request.sealed == ASK_FOR_BUNDLE:
+            bundle = self._bundle()
+            detail = "" if bundle else "this replica has nothing yet that proves its keys"
+            return Response(id=request.id, outcome=Outcome.REFUSED, sealed=b"", detail=detail, bundle=bundle)
         try:
             enc = peek_enc(request.sealed)
             shared = await self._desk.tokens.run(lambda token: token.kem_shared_x(enc))

@@ -13,7 +13,7 @@ from hsm_app.errors import DenyReason
 from hsm_app.token.replica_token import Pkcs11Token
 from hsm_app.vault.owner import Action, OwnerStatement, sign
 from hsm_app.wire import messages
-from hsm_app.wire.envelopes import Outcome, Request
+from hsm_app.wire.envelopes import ASK_FOR_BUNDLE, Outcome, Request
 from hsm_app.wire.session import SEALED_ANSWER_SIZE
 from tests.replica.desk_case import NAME, PAYLOAD, POLICY, SUBJECT, Case, case_on, denied, expect
 from tests.replica.memory_group import Mood
@@ -184,6 +184,12 @@ async def test_what_does_not_open_is_refused_without_a_seal(case: Case, sealed: 
     response = await case.service.answer(Request(id=9, fleet="", route=0, sealed=sealed))
     assert (response.id, response.outcome, response.sealed) == (9, Outcome.REFUSED, b"")
     assert (response.detail != "", response.bundle) == (True, b"the bundle")
+
+
+async def test_who_asks_for_the_bundle_gets_it_and_nothing_else_happens(case: Case) -> None:
+    response = await case.service.answer(Request(id=9, fleet="", route=0, sealed=ASK_FOR_BUNDLE))
+    assert (response.outcome, response.sealed, response.bundle) == (Outcome.REFUSED, b"", b"the bundle")
+    assert response.detail == ""
 
 
 async def test_a_value_that_was_moved_from_another_record_does_not_open(case: Case) -> None:
