@@ -80,6 +80,8 @@ class Publishing:
         epochs.keep_bundle(manifest.epoch, raw)
         doors = Doors(directory=self.directory, say=self.say)
         if manifest.epoch == current.epoch:
+            for group in self.directory.fleet(manifest).groups:
+                doors.bring(group, manifest, need=0)  # whoever was away when it was entered
             doors.renew(raw, manifest)
         elif self._changes_members(current, manifest):
             self.say(f"epoch {manifest.epoch} changes members: the bundle is kept for `fleet replace-replica`; run it")
