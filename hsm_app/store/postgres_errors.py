@@ -40,8 +40,13 @@ def refused(place: object, why: str, todo: str) -> StoreError:
 
 
 def translated(place: object, error: psycopg.Error, *, is_connected: bool) -> StoreError:
-    """Return the StoreError for what psycopg raised on a connection that is up, or is not any more."""
+    """Return the StoreError for what psycopg raised on a connection that is up, or is not any more.
+
+    Only the server gives a SQLSTATE: an operational error without one is libpq's, on a connection that fails, also
+    while libpq still takes the connection for good (a pipe that broke while it was sending).
+    """
     state = error.sqlstate or ""
+    is_connected = is_connected and not (error.sqlstate is None and isinstance(error, psycopg.OperationalError))
     cause = _CAUSES.get(state) or _CAUSES.get(state[:2])
     if cause is None and is_connected and "File too large" in str(error):  # EFBIG has no SQLSTATE of its own
         cause = ("the server may not make its files longer", _NO_ROOM)

@@ -96,6 +96,7 @@ def test_a_bundle_that_was_changed_on_the_disk_is_not_handed_out(place: Place, t
 
 
 def test_the_next_epoch_is_entered_with_its_bundle_and_not_without(place: Place) -> None:
+    """VAULT-EPOCH-BY-BUNDLE"""
     with pytest.raises(ConfigError, match="nothing proves that the auditor published"):
         place.published.check_entry(SECOND)
     place.published.keep(bundle(SECOND))

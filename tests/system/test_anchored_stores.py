@@ -285,6 +285,10 @@ def start_twin(fleet: LiveFleet, twin: Twin) -> None:
     fleet.start(twin.name)
 
 
+# Its store holds a batch that the token never took; or, when it was stopped within one, only batches that it took.
+LOSERS = ("the store of a copy of this replica", "the store was rolled back: it ends with batch")
+
+
 @pytest.mark.parametrize("is_stopped", [False, True], ids=["beside the living one", "while the other was stopped"])
 def test_of_two_processes_of_one_replica_one_ends_without_an_answer(
     own_fleet: LiveFleet, tmp_path: Path, is_stopped: bool
@@ -304,9 +308,10 @@ def test_of_two_processes_of_one_replica_one_ends_without_an_answer(
     status, said = own_fleet.ended(name)
     assert (status, "One token serves one replica" in said) == (6, True), said
     assert own_fleet.is_running(twin.name)
-    own_fleet.launch(name)  # its store holds a batch that the token never took
+    own_fleet.launch(name)
     status, said = own_fleet.ended(name)
-    assert (status, "the store of a copy of this replica" in said) == (8, True), said
+    assert status == 8, said
+    assert any(words in said for words in LOSERS), said
     own_fleet.processes.pop(twin.name).kill()
     twin.become_the_replica(own_fleet)
     own_fleet.start(name)  # of the two, the twin's store is the replica's now; the loser left nothing in the token
