@@ -121,7 +121,15 @@ def install_root(session: Session, blob: bytes, *, sealed: bool) -> None:
 @device_call("destroy the keys of the carry")
 def discard(session: Session) -> None:
     """Destroy transport keys and the origin: recorded blobs open nowhere any more."""
-    for key in (*find(session, TRANSPORT, _PRIVATE), *find(session, ORIGIN, _SECRET)):
+    discard_transport(session)
+    for key in find(session, ORIGIN, _SECRET):
+        key.destroy()
+
+
+@device_call("destroy the transport key")
+def discard_transport(session: Session) -> None:
+    """Destroy this token's transport keys."""
+    for key in find(session, TRANSPORT, _PRIVATE):
         key.destroy()
 
 

@@ -62,7 +62,7 @@ def check_inventory(session: Session, expected: dict[str, Template]) -> list[Row
     missing = dict(expected)
     rows = []
     for thing in session.get_objects():
-        role = next((role for role, template in missing.items() if _matches(thing, template)), None)
+        role = role_of(thing, missing)
         row = _row(thing, role or "")
         if role is None:
             raise TokenError(f"the token holds an unexpected {row.kind} ({row.key_type}, {row.label!r})", FORGED)
@@ -94,6 +94,11 @@ def _opens(root: Any, blob: bytes, template: Packed) -> bool:
         ).destroy()
 
     return refusal(unwrap) is None
+
+
+def role_of(thing: Any, expected: dict[str, Template]) -> str | None:
+    """Return which expectation an object meets, None when it meets none."""
+    return next((role for role, template in expected.items() if _matches(thing, template)), None)
 
 
 def _matches(thing: Any, template: Template) -> bool:

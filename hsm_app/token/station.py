@@ -9,27 +9,33 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
 from hsm_app.errors import TokenError, VaultError
+from hsm_app.token.ceremony_steps import CeremonySteps
 from hsm_app.token.fleet_keys import FleetCommitments, FleetKeys
 from hsm_app.token.inventory import Row
 from hsm_app.token.location import TokenLocation
-from hsm_app.token.steps import TokenSteps
+from hsm_app.token.recording import Operation
 
 GRACE = 5.0  # seconds for the process to end by itself
 
 
 class TokenStation:
-    """The steps of `TokenSteps`, in another process. A context manager. Every method raises TokenError."""
+    """The steps of `CeremonySteps`, in another process. A context manager. Every method raises TokenError."""
 
-    def __init__(self, location: TokenLocation) -> None:
+    def __init__(self, location: TokenLocation, heard: Callable[[str, Operation], None] | None = None) -> None:
+        """`heard` is told the token's label and each call, when the step that made them returns or fails."""
+        self._heard = heard
         spawn = multiprocessing.get_context("spawn")
         self._label = location.label
         self._pipe, far = spawn.Pipe()
-        self._process = spawn.Process(target=_serve, args=(location, far), name=f"token-{location.label}", daemon=True)
+        self._process = spawn.Process(
+            target=_serve, args=(location, far, heard is not None), name=f"token-{location.label}", daemon=True
+        )
         self._process.start()
         far.close()  # so that the end of the process is the end of the pipe
 
@@ -84,6 +90,46 @@ class TokenStation:
     def check_fleet_keys(self, keys: FleetKeys, commitments: FleetCommitments) -> None:
         self._call("check_fleet_keys", keys, commitments)
 
+    def describe(self) -> dict[str, str]:
+        return dict(self._call("describe"))
+
+    def finish_initialising(self, so_pin: str, user_pin: str) -> None:
+        self._call("finish_initialising", so_pin, user_pin)
+
+    def discard_replica_keys(self) -> None:
+        self._call("discard_replica_keys")
+
+    def roots(self) -> dict[str, int]:
+        return dict(self._call("roots"))
+
+    def end_carry(self) -> None:
+        self._call("end_carry")
+
+    def remove_trusted(self, so_pin: str) -> None:
+        self._call("remove_trusted", so_pin)
+
+    def discard_origin(self) -> None:
+        self._call("discard_origin")
+
+    def challenge_root(self, challenge: bytes, label: str) -> tuple[bytes, bytes]:
+        blob, tag = self._call("challenge_root", challenge, label)
+        return blob, tag
+
+    def answer_root(self, challenge: bytes, blob: bytes, label: str) -> bytes:
+        return bytes(self._call("answer_root", challenge, blob, label))
+
+    def retire_officer(self, so_pin: str) -> None:
+        self._call("retire_officer", so_pin)
+
+    def refuses_officer(self, so_pin: str) -> bool:
+        return bool(self._call("refuses_officer", so_pin))
+
+    def sign(self, message: bytes) -> bytes:
+        return bytes(self._call("sign", message))
+
+    def objects(self, *, sealed: bool) -> list[dict[str, Any]]:
+        return list(self._call("objects", sealed=sealed))
+
     def create_first_anchor(self, content: bytes) -> None:
         self._call("create_first_anchor", content)
 
@@ -100,21 +146,25 @@ class TokenStation:
     def _call(self, step: str, *args: object, **kwargs: object) -> Any:
         try:
             self._pipe.send((step, args, kwargs))
-            answer = self._pipe.recv()
+            answer, operations = self._pipe.recv()
         except (EOFError, OSError) as error:
             raise TokenError(
                 f"the process of token {self._label!r} has ended during {step}",
                 "Read its last words above, and start anew",
             ) from error
+        for operation in operations:
+            if self._heard is not None:
+                self._heard(self._label, operation)
         if isinstance(answer, VaultError):
             raise answer
         return answer
 
 
-def _serve(location: TokenLocation, pipe: Connection) -> None:
+def _serve(location: TokenLocation, pipe: Connection, is_recorded: bool) -> None:
     """Run in the station's process: one step after the other, until the other end closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program that started it decides what Ctrl-C means
-    steps = TokenSteps(location)
+    operations: list[Operation] = []
+    steps = CeremonySteps(location, operations.append if is_recorded else None)
     try:
         while True:
             step, args, kwargs = pipe.recv()
@@ -122,7 +172,8 @@ def _serve(location: TokenLocation, pipe: Connection) -> None:
                 answer = getattr(steps, step)(*args, **kwargs)
             except VaultError as error:
                 answer = error
-            pipe.send(answer)
+            pipe.send((answer, operations))
+            operations.clear()
     except EOFError:
         return
     finally:

@@ -7,6 +7,7 @@ officer closes the user's session first and opens it again afterwards.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 from pkcs11 import ObjectClass, Session
 
@@ -22,14 +23,17 @@ from hsm_app.token.location import TokenLocation, find_token, load_module, login
 from hsm_app.token.module import Module
 from hsm_app.token.objects import find, find_one, make_ec_pair
 from hsm_app.token.pin import Pin
+from hsm_app.token.recording import Heard, Operation, RecordedSession
 from hsm_app.token.wrapping import Wrapper
 
 
 class TokenSteps:
     """The steps on one token. Every method raises TokenError."""
 
-    def __init__(self, location: TokenLocation) -> None:
+    def __init__(self, location: TokenLocation, heard: Heard | None = None) -> None:
+        """`heard` is told of every call that matters to a transcript; None records nothing."""
         self._location = location
+        self._heard = heard
         self._module: Module | None = None
         self._session: Session | None = None
         self._pin: Pin | None = None
@@ -38,7 +42,9 @@ class TokenSteps:
     def initialise(self, so_pin: str, user_pin: str) -> None:
         """Initialise a blank token, and log in to it."""
         self.close()
+        self._note({"call": "C_InitToken", "label": self._location.label})
         initialise_token(self._location, so_pin, user_pin)
+        self._note({"call": "C_InitPIN"})
         self.open(user_pin)
 
     def open(self, user_pin: str) -> None:
@@ -129,8 +135,21 @@ class TokenSteps:
         if self._session is None:
             if self._pin is None:
                 raise TokenError("nobody has logged in to this token", "Call initialise or open first")
-            self._session = login(find_token(self._loaded(), self._location.label), self._pin)
+            self._session = self._recorded(
+                login(find_token(self._loaded(), self._location.label), self._pin), "CKU_USER"
+            )
         return self._session
+
+    def _note(self, operation: Operation) -> None:
+        if self._heard is not None:
+            self._heard(operation)
+
+    def _recorded(self, session: Session, user: str) -> Session:
+        """Return the session, or what stands before it and tells of its calls."""
+        if self._heard is None:
+            return session
+        self._heard({"call": "C_Login", "user": user})
+        return cast(Session, RecordedSession(session, self._heard))
 
     def _loaded(self) -> Module:
         if self._module is None:
@@ -151,7 +170,7 @@ class TokenSteps:
 
     def _as_officer(self, so_pin: str, step: Callable[[Session], None]) -> None:
         self._end_session()
-        officer = login_officer(find_token(self._loaded(), self._location.label), so_pin)
+        officer = self._recorded(login_officer(find_token(self._loaded(), self._location.label), so_pin), "CKU_SO")
         try:
             step(officer)
         finally:
