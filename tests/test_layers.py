@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "hsm_app"
 
 BASE = frozenset({"errors", "model"})
-PURE = frozenset({"opaque", "consensus", "merkle", "wire", "tlog", "fleet", "vault"})
+PURE = frozenset({"opaque", "consensus", "merkle", "wire", "tlog", "fleet", "vault", "ceremony"})
 CORE = BASE | PURE | {"ports"}
 PROGRAM = CORE | {"durable", "epochs", "key_files", "net", "process", "root_files", "settings"}
 
@@ -32,6 +32,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "tlog": BASE,
     "fleet": BASE | {"tlog"},
     "vault": BASE | {"fleet"},
+    "ceremony": BASE | {"fleet"},
     "epochs": BASE | {"fleet"},
     "ports": BASE | PURE,
     "process": frozenset({"errors"}),
