@@ -78,6 +78,7 @@ OWNERS: dict[str, frozenset[str]] = {
     "sqlite3": frozenset({"store"}),
     "psycopg": frozenset({"store"}),
     "click": frozenset({"cli"}),
+    "shamir_mnemonic": frozenset({"ceremony"}),
     "jwt": frozenset({"fleet", "operator"}),
     "pyrage": frozenset({"client"}),
     "importlib": frozenset({"cli"}),  # a room reached by its name in a string is an arrow that nobody sees

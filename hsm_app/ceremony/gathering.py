@@ -42,6 +42,7 @@ def opening(plan: Plan) -> tuple[Step, ...]:
             title="The script",
             roles=ALL,
             text=(WORDS, "These are the words of the script's SHA-256. Each sheet has them on its first page."),
+            deed=Deed.SCRIPT,
             confirmations=(Confirmation(f"The words on the sheets are the same: type {SAME}", SAME),),
         ),
         Step(

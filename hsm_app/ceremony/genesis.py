@@ -60,7 +60,7 @@ def custody_words(plan: Plan) -> tuple[str, ...]:
             "The fleet is sealed at the end: the security officers' PIN is replaced by one that nobody knows, and no "
             "token can be added, ever. A token that is lost stays lost. With "
             f"{count - needed + 1} of {count} tokens lost the fleet can serve nobody any more; the operator makes it "
-            f"recover-only and people move to a new fleet as soon as {max(count - needed, 1)} are lost.",
+            f"recover-only, and people move to a new fleet, as soon as {count - needed} of them are lost.",
             "The shares that custodians hold serve only until then, to go on after an interruption.",
         )
     return (

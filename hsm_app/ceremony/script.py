@@ -19,6 +19,7 @@ class Deed(StrEnum):
     """What the program does in a step. The values stand in transcripts."""
 
     NONE = "nothing"
+    SCRIPT = "show-script-digest"
     SOFTWARE = "measure-software"
     DEVICES = "look-at-tokens"
     CUSTODY = "split-custody"
@@ -43,6 +44,7 @@ class Deed(StrEnum):
 
 
 DOES: dict[Deed, str] = {
+    Deed.SCRIPT: "Shows the SHA-256 of this script, and its words.",
     Deed.SOFTWARE: "Hashes every file of the program that runs, and writes software.json.",
     Deed.DEVICES: "Asks each token what it is: maker, model, serial number, firmware, blank or not.",
     Deed.CUSTODY: "Makes the custody secret, splits it with SLIP-39, shows each custodian one share, has it typed "

@@ -67,9 +67,19 @@ def make_transport_key(session: Session, *, sealed: bool) -> bytes:
         public_template=TRANSPORT_PUBLIC,
         private_template=private,
     )
-    modulus = int.from_bytes(public[Attribute.MODULUS], "big")
+    modulus = public[Attribute.MODULUS]
     public.destroy()
-    key = RSAPublicNumbers(EXPONENT, modulus).public_key()
+    return _spki(modulus)
+
+
+@device_call("read its TRUSTED key")
+def trusted_key(session: Session) -> bytes:
+    """Return the TRUSTED key of this token (SubjectPublicKeyInfo DER), to be compared with the one that was placed."""
+    return _spki(find_one(session, TRUSTED, _PUBLIC)[Attribute.MODULUS])
+
+
+def _spki(modulus: bytes) -> bytes:
+    key = RSAPublicNumbers(EXPONENT, int.from_bytes(modulus, "big")).public_key()
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 

@@ -87,6 +87,10 @@ class CeremonySteps(TokenSteps):
         """Destroy this token's transport keys: a recorded blob opens nowhere any more."""
         carry.discard_transport(self._user())
 
+    def trusted_key(self) -> bytes:
+        """Return the TRUSTED key as this token holds it, SubjectPublicKeyInfo DER."""
+        return carry.trusted_key(self._user())
+
     def remove_trusted(self, so_pin: str) -> None:
         self._as_officer(so_pin, carry.remove_trusted)
 

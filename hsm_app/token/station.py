@@ -105,6 +105,9 @@ class TokenStation:
     def end_carry(self) -> None:
         self._call("end_carry")
 
+    def trusted_key(self) -> bytes:
+        return bytes(self._call("trusted_key"))
+
     def remove_trusted(self, so_pin: str) -> None:
         self._call("remove_trusted", so_pin)
 

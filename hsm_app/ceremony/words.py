@@ -1,0 +1,44 @@
+"""Fingerprints as words that people read aloud: twelve words of SLIP-39's list, ten bits each.
+
+Twelve words are the first 120 bits of a SHA-256. Who wants another value with the same words has to try about 2^120 of
+them; somebody who may choose both values finds a pair after 2^60, so both sides are compared with what was printed or
+shown by another device, never with each other's choice. The list is chosen so that four letters name a word.
+
+A fingerprint is public, and has nothing but the list in common with a custodian's share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from shamir_mnemonic.wordlist import WORDLIST
+
+COUNT = 12
+BITS = 10
+LETTERS = 4  # that name a word
+
+_BY_LETTERS = {word[:LETTERS]: word for word in WORDLIST}
+
+
+def fingerprint(digest: bytes) -> tuple[str, ...]:
+    """Return the words of a SHA-256 (32 bytes)."""
+    number = int.from_bytes(digest, "big") >> (8 * len(digest) - COUNT * BITS)
+    return tuple(WORDLIST[number >> BITS * (COUNT - 1 - place) & (2**BITS - 1)] for place in range(COUNT))
+
+
+def fingerprint_words(digest: bytes) -> str:
+    """Return the words as one line, in groups of four."""
+    words = fingerprint(digest)
+    return "  ".join(" ".join(words[start : start + 4]) for start in range(0, COUNT, 4))
+
+
+def word_of(typed: str) -> str | None:
+    """Return the word of the list that somebody typed, whole or its first four letters; None when there is none."""
+    word = _BY_LETTERS.get(typed.lower()[:LETTERS])
+    return word if word is not None and (word.startswith(typed.lower()) or typed.lower() == word) else None
+
+
+def nearest(typed: str, most: int = 3) -> Sequence[str]:
+    """Return the words of the list that look most like what was typed."""
+    return get_close_matches(typed.lower(), WORDLIST, most, 0.5)

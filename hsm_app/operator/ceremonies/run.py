@@ -1,0 +1,115 @@
+"""Begins a ceremony in a directory of its own, or goes on with one; and the same without any token, as a dry run.
+
+| file of the directory | holds |
+|---|---|
+| `plan.toml`, `script.md`, `script.html` | what was agreed on; the transcript names their digests |
+| `transcript.jsonl` | the transcript and journal |
+| `custody.json` | commitments to the shares |
+| `software.json` | what runs |
+| `tokens/N.json` | what each token holds at the end |
+| `replica-N/pin` | a token's user PIN; secret, of the owner only |
+
+A directory has one ceremony and one process: the directory is locked while it is played.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from hsm_app.ceremony.catalogue import script_of
+from hsm_app.ceremony.document import markdown, page
+from hsm_app.ceremony.plan import Plan, parse_plan
+from hsm_app.ceremony.room import Room
+from hsm_app.ceremony.script import Deed, Script
+from hsm_app.ceremony.transcript import SCHEMA
+from hsm_app.ceremony.words import fingerprint_words
+from hsm_app.durable import own_directory, replace_file
+from hsm_app.errors import ConfigError
+from hsm_app.operator.ceremonies.hall import Hall, Place
+from hsm_app.operator.ceremonies.journal import Journal
+from hsm_app.operator.ceremonies.play import Does, Play
+from hsm_app.operator.ceremonies.record_deeds import SOFTWARE, RecordDeeds
+from hsm_app.operator.ceremonies.token_deeds import TokenDeeds
+from hsm_app.operator.layout import make_directory
+
+PLAN, SCRIPT, PAGE, TRANSCRIPT = "plan.toml", "script.md", "script.html", "transcript.jsonl"
+DRY_RUN = "dry-run"
+Clock = Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ceremony:
+    """A ceremony and the machine that it is played on. `software` is software.json of what runs."""
+
+    place: Place
+    plan_bytes: bytes
+    software: bytes
+    clock: Clock
+
+    @property
+    def plan(self) -> Plan:
+        return parse_plan(self.plan_bytes)
+
+    @property
+    def script(self) -> Script:
+        return script_of(self.plan)
+
+    def begin(self) -> Mapping[str, str]:
+        """Return the body of the transcript's first line."""
+        plan = self.plan
+        return {
+            "schema": SCHEMA,
+            "ceremony": plan.ceremony.value,
+            "kind": plan.kind.value,
+            "fleet": plan.fleet,
+            "custody": plan.custody.value,
+            "plan_sha256": _sha256(self.plan_bytes),
+            "script_sha256": _sha256(markdown(self.script)),
+            "software_sha256": _sha256(self.software),
+        }
+
+
+def prepare(ceremony: Ceremony) -> Journal:
+    """Make the directory and begin the transcript. ConfigError when the directory holds something."""
+    root, script = ceremony.place.root, ceremony.script
+    make_directory(root)
+    document = markdown(script)
+    replace_file(root / PLAN, ceremony.plan_bytes)
+    replace_file(root / SCRIPT, document)
+    replace_file(root / PAGE, page(script, fingerprint_words(hashlib.sha256(document).digest())))
+    replace_file(root / SOFTWARE, ceremony.software)
+    return Journal.create(root / TRANSCRIPT, ceremony.clock, ceremony.begin())
+
+
+def reopen(ceremony: Ceremony) -> Journal:
+    """Return the journal of a ceremony that was interrupted. ConfigError when plan, script or program changed."""
+    journal = Journal.resume(ceremony.place.root / TRANSCRIPT, ceremony.clock)
+    for name, value in ceremony.begin().items():
+        if journal.begin.get(name) != value:
+            raise ConfigError(
+                f"{name} is not what the transcript began with",
+                "Go on with the plan, the program and the directory of that day; or begin anew in another directory",
+            )
+    return journal
+
+
+def play(ceremony: Ceremony, journal: Journal, room: Room) -> None:
+    """Play all that is not done. Raises what stopped it."""
+    owner = own_directory(ceremony.place.root)
+    try:
+        playing = Play(ceremony.script, journal, room)
+        with Hall(ceremony.place, ceremony.plan, journal, room, playing) as hall:
+            playing.run(_deeds(hall))
+    finally:
+        os.close(owner)
+
+
+def _deeds(hall: Hall) -> Mapping[Deed, Does]:
+    return {**TokenDeeds(hall).deeds(), **RecordDeeds(hall).deeds()}
+
+
+def _sha256(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()
