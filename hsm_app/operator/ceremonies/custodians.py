@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hsm_app.ceremony.custody import (
     SALT_BYTES,
@@ -25,9 +24,7 @@ from hsm_app.ceremony.plan import Plan
 from hsm_app.ceremony.room import Room
 from hsm_app.durable import replace_file
 from hsm_app.errors import ConfigError
-
-if TYPE_CHECKING:
-    from hsm_app.operator.ceremonies.hall import Notes
+from hsm_app.operator.ceremonies.notes import Notes
 
 CUSTODY = "custody.json"
 IDENTIFIER_BITS = 15

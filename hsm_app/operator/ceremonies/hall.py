@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from hsm_app.ceremony.plan import Kind, Plan, PlannedToken
 from hsm_app.ceremony.room import Room
@@ -19,6 +19,7 @@ from hsm_app.ceremony.script import Confirmation, Step
 from hsm_app.errors import ConfigError
 from hsm_app.operator.ceremonies.custodians import Custodians
 from hsm_app.operator.ceremonies.journal import Journal
+from hsm_app.operator.ceremonies.notes import Notes
 from hsm_app.operator.layout import ReplicaFiles, prepare_softhsm, write_new
 from hsm_app.token.location import TokenLocation
 from hsm_app.token.pin import pin_from_file
@@ -27,19 +28,6 @@ from hsm_app.token.station import TokenStation
 PIN_BYTES = 24
 LAST_TRY = "one try of the security officer's PIN is left on token {label}; a wrong one locks it for good"
 GO_ON = "use it"
-
-
-class Notes(Protocol):
-    """What a deed may ask of the ceremony that is being played."""
-
-    def confirm(self, confirmation: Confirmation) -> None:
-        """Ask the room, with an exception sheet for any other answer."""
-
-    def heard(self, token: str, operation: Mapping[str, Any]) -> None:
-        """Write down one call that a token was asked for."""
-
-    def excuse(self, what: str) -> None:
-        """Open an exception sheet and go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
