@@ -1,0 +1,48 @@
+"""Plans to begin with: the one of each ceremony, filled with made-up people."""
+
+from __future__ import annotations
+
+from hsm_app.ceremony.plan import CeremonyName
+
+REHEARSAL = "rehearsal"
+NAMES = (*(name.value for name in CeremonyName), REHEARSAL)
+
+_HEAD = """\
+# The plan of a ceremony. Agree on it, publish it, and keep the file: its SHA-256 stands in the transcript.
+ceremony = "{ceremony}"     # {names}
+kind = "{kind}"        # rehearsal: throw-away SoftHSM tokens, made below the directory; real: the tokens named below
+fleet = "fleet-1"         # small letters, digits, dashes; the tokens are labelled fleet-1-1, fleet-1-2, ...
+custody = "{custody}"{pad}# sealed: nobody can ever add a token; maintained: a threshold of custodians can
+threshold = 3             # custodians that are needed
+"""
+_PERSON = """
+[[participant]]
+name = "{name}"
+role = "{role}"
+key = "ssh-ed25519 REPLACE-BY-THE-PUBLIC-KEY-OF-{upper}"
+"""
+_TOKEN = """
+[[token]]                 # of replica {number}
+module = "/usr/lib/softhsm/libsofthsm2.so"
+"""
+_PEOPLE = (
+    ("Ada", "administrator"), ("Ben", "operator"), ("Cleo", "auditor"), ("Dan", "custodian"), ("Eve", "custodian"),
+    ("Finn", "custodian"), ("Gus", "custodian"), ("Hana", "custodian"), ("Ines", "witness"),
+)  # fmt: skip
+
+
+def example_plan(name: str) -> str:
+    """Return the text of a plan for a ceremony of `NAMES`: three of five custodians, five tokens."""
+    is_rehearsal = name == REHEARSAL
+    ceremony = CeremonyName.GENESIS if is_rehearsal else CeremonyName(name)
+    custody = "maintained" if ceremony is CeremonyName.REPLACE_TOKEN else "sealed"
+    text = _HEAD.format(
+        ceremony=ceremony, names=", ".join(CeremonyName), kind=REHEARSAL if is_rehearsal else "real", custody=custody,
+        pad=" " * (17 - len(custody) - 2),
+    )  # fmt: skip
+    if ceremony is CeremonyName.REPLACE_TOKEN:
+        text += "replica = 2               # the one whose token is lost\n"
+    if is_rehearsal:
+        text += "replicas = 5\n"
+    text += "".join(_PERSON.format(name=name, role=role, upper=name.upper()) for name, role in _PEOPLE)
+    return text + ("" if is_rehearsal else "".join(_TOKEN.format(number=number) for number in range(1, 6)))
