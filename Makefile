@@ -2,7 +2,7 @@
 SHELL := bash
 BIN := .venv/bin
 PYTHON_FILES := hsm_app scripts softhsm tests
-.PHONY: setup demo test check lint bench chaos model simulate mutants fuzz fmt clean softhsm peers lock
+.PHONY: setup demo test check lint bench chaos model simulate mutants fuzz fmt clean softhsm peers lock wheel
 
 setup:  ## softhsm2, .venv, locked dependencies; seconds when nothing changed
 	@scripts/setup
@@ -23,7 +23,7 @@ test: setup peers  ## the whole suite, on real SoftHSM tokens
 lint: setup  ## format, ruff, mypy strict, layers and house rules
 	@$(BIN)/ruff format --check $(PYTHON_FILES)
 	@$(BIN)/ruff check $(PYTHON_FILES)
-	@$(BIN)/mypy && $(BIN)/mypy scripts/bench softhsm && $(BIN)/mypy scripts/model && $(BIN)/mypy -p scripts.show
+	@$(BIN)/mypy && $(BIN)/mypy scripts/bench softhsm && $(BIN)/mypy scripts/model && $(BIN)/mypy scripts/wheel && $(BIN)/mypy -p scripts.show
 	@$(BIN)/pytest tests/test_layers.py tests/test_house.py
 
 check: lint test  ## all that a change has to pass
@@ -50,6 +50,9 @@ fuzz: setup  ## coverage-guided fuzzing of all that reads bytes from outside: SE
 fmt: setup
 	@$(BIN)/ruff format $(PYTHON_FILES)
 	@$(BIN)/ruff check --fix $(PYTHON_FILES)
+
+wheel: setup  ## dist/hsm_vault-VERSION-py3-none-any.whl of the last commit, the same bytes wherever it is built
+	@$(BIN)/python scripts/wheel $(ARGS)
 
 lock: setup  ## raise and re-lock the dependencies after a change of pyproject.toml
 	@scripts/lock $(ARGS)
