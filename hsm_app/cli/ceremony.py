@@ -22,6 +22,7 @@ from hsm_app.operator.ceremonies.journal import Journal
 from hsm_app.operator.ceremonies.run import PLAN, TRANSCRIPT, Ceremony, play, prepare, reopen
 from hsm_app.operator.ceremonies.standing import standing
 from hsm_app.operator.ceremonies.terminal import TerminalRoom
+from hsm_app.evidence.software import encode_software
 from hsm_app.operator.software import measure_software
 
 File = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -130,7 +131,7 @@ def _plan_bytes(plan_file: Path) -> bytes:
 
 def _ceremony(directory: Path, raw: bytes, module: Path) -> Ceremony:
     place = Place(root=directory.resolve(), module=module)
-    return Ceremony(place=place, plan_bytes=raw, software=measure_software().to_bytes(), clock=_clock)
+    return Ceremony(place=place, plan_bytes=raw, software=encode_software(measure_software()), clock=_clock)
 
 
 def _room(plan: Plan) -> TerminalRoom:

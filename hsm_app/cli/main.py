@@ -23,6 +23,7 @@ GROUPS = {
     "relay": ("hsm_app.cli.relay", "Run the relay, the public front door."),
     "replica": ("hsm_app.cli.replica", "Run a replica, the HSM application of one token."),
     "root-of-trust": ("hsm_app.cli.root_of_trust", "Say whom clients believe."),
+    "software": ("hsm_app.cli.software", "Say which software runs, and compare it with what was published."),
     "tenant": ("hsm_app.cli.tenant", "Make tenant keys and account tokens, for development."),
     "token": ("hsm_app.cli.token", "Look at a PKCS#11 token and what it can do."),
     "witness": ("hsm_app.cli.witness", "Cosign logs that only ever grow."),

@@ -72,6 +72,17 @@ class Node:
         for index, item in enumerate(self.value):
             yield Node(item, f"{self.path}[{index}]")
 
+    def named(self, names: re.Pattern[str], least: int, most: int) -> Iterator[tuple[str, Node]]:
+        """Require an object of `least` to `most` members with names of this form, and yield names and nodes."""
+        if type(self.value) is not dict:
+            self.refuse("is not an object")
+        if not least <= len(self.value) <= most:
+            self.refuse(f"has {len(self.value)} members, not {least} to {most}")
+        for name, value in self.value.items():
+            if not names.fullmatch(name):
+                self.refuse(f"has the member {name[:80]!a}, which is not of the form {names.pattern}")
+            yield name, Node(value, f"{self.path}.{name}")
+
     def text(self, pattern: re.Pattern[str]) -> str:
         if type(self.value) is not str or not pattern.fullmatch(self.value):
             self.refuse(f"is not a text of the form {pattern.pattern}")

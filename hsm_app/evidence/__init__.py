@@ -1,0 +1,1 @@
+"""Evidence of how a fleet was made: the statement over its files, who signed what, and what devices attest. Pure."""
