@@ -55,7 +55,7 @@ def _compare(here: Software, published: Software, as_json: bool) -> None:
         for one in found:
             click.echo(f"{one.name} {one.how}")
     if found:
-        raise LogError("software", f"{len(found)} of what was published is not so here", "Install the published wheel")
+        raise LogError("software", f"{len(found)} differences from what was published", "Install the published wheel")
     if not as_json:
         click.echo(f"The same: {len(here.files)} files, {len(here.dependencies)} dependencies.")
 

@@ -1,10 +1,11 @@
-"""Files and stored bytes: manifests, certificates, account tokens, records, anchors."""
+"""Files and stored bytes: manifests, certificates, account tokens, records of software, records, anchors."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from hsm_app.errors import ConfigError, Denied, ProtocolError, StoreError
+from hsm_app.evidence.software import encode_software, parse_software
 from hsm_app.fleet.account import Scope, check_account_token
 from hsm_app.fleet.manifest_encoding import encode_manifest
 from hsm_app.fleet.manifest_json import parse_manifest
@@ -13,6 +14,7 @@ from hsm_app.merkle.anchor import AnchorState
 from hsm_app.model import FleetId, ReplicaId
 from hsm_app.vault.record import EMPTY
 from hsm_app.vault.record_codec import decode_record, encode_record
+from tests.evidence.example_software import SOFTWARE
 from tests.fleet.example import NOW, example_bytes
 from tests.fleet.test_account import FLEET, issue, signed_bytes
 from tests.fuzz.harness import Harness, one_of, round_trip, tagged
@@ -61,6 +63,14 @@ def check_certificate(raw: bytes) -> None:
     assert parse_certificate(certificate.to_bytes()) == certificate
 
 
+def check_software(raw: bytes) -> None:
+    try:
+        software = parse_software(raw)
+    except ConfigError:
+        return
+    assert parse_software(encode_software(software)) == software
+
+
 def check_token(token: str) -> None:
     try:
         claims = check_account_token(token, FLEET, Scope.REGISTER, NOW)
@@ -85,8 +95,14 @@ def check_token_bytes(data: bytes) -> None:
 
 
 DOCUMENTS = Harness(
-    one_of(check_manifest, check_certificate, check_signed_claims, check_token_bytes),
-    tagged([example_bytes(replicas=5)], [CERTIFICATE.to_bytes()], [CLAIMS], [issue().encode()]),
+    one_of(check_manifest, check_certificate, check_signed_claims, check_token_bytes, check_software),
+    tagged(
+        [example_bytes(replicas=5)],
+        [CERTIFICATE.to_bytes()],
+        [CLAIMS],
+        [issue().encode()],
+        [encode_software(SOFTWARE)],
+    ),
 )
 STORED = Harness(
     one_of(
