@@ -16,13 +16,13 @@ from hsm_app.ceremony.plan import Plan, parse_plan
 from hsm_app.ceremony.words import fingerprint_words
 from hsm_app.cli.files import read_whole
 from hsm_app.cli.fleet_create import SOFTHSM
+from hsm_app.evidence.software import encode_software
 from hsm_app.operator.ceremonies.dry_run import dry_run
 from hsm_app.operator.ceremonies.hall import Place
 from hsm_app.operator.ceremonies.journal import Journal
 from hsm_app.operator.ceremonies.run import PLAN, TRANSCRIPT, Ceremony, play, prepare, reopen
 from hsm_app.operator.ceremonies.standing import standing
 from hsm_app.operator.ceremonies.terminal import TerminalRoom
-from hsm_app.evidence.software import encode_software
 from hsm_app.operator.software import measure_software
 
 File = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -109,9 +109,7 @@ def status(directory: Path, as_json: bool) -> None:
 
     Example: hsm-vault ceremony status ./ceremony
     """
-    now = standing(
-        script_of(parse_plan(read_whole(directory / PLAN))), Journal.resume(directory / TRANSCRIPT, _clock)
-    )
+    now = standing(script_of(parse_plan(read_whole(directory / PLAN))), Journal.resume(directory / TRANSCRIPT, _clock))
     following = None if now.next_step is None else now.next_step.id
     if as_json:
         click.echo(json.dumps({**asdict(now), "next_step": following}))

@@ -15,6 +15,7 @@ from hsm_app.process import protect
 GROUPS = {
     "auditor": ("hsm_app.cli.auditor", "Sign manifests by the rules and keep the public log of them."),
     "backup": ("hsm_app.cli.backup", "Make and restore backups as age files; show the 64-digit key."),
+    "ceremony": ("hsm_app.cli.ceremony", "Make a fleet's keys with custodians, and keep the transcript."),
     "client": ("hsm_app.cli.client", "Keep a backup key in the vault and get it back."),
     "config": ("hsm_app.cli.config", "Check configuration files."),
     "fleet": ("hsm_app.cli.fleet", "Make a fleet of tokens and look at it."),

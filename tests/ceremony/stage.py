@@ -1,0 +1,91 @@
+"""A rehearsal for tests: a plan, a directory, a scripted operator; runs that end well, pause, fail or are killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from hsm_app.ceremony.gathering import SAME
+from hsm_app.ceremony.room import Room
+from hsm_app.ceremony.transcript import Entry, EntryKind, parse_transcript
+from hsm_app.operator.ceremonies.hall import Place
+from hsm_app.operator.ceremonies.journal import Journal
+from hsm_app.operator.ceremonies.run import TRANSCRIPT, Ceremony, play, prepare, reopen
+from tests.ceremony.plans import plan_text
+from tests.ceremony.room import ScriptedRoom
+from tests.token.fresh import softhsm
+
+READ_ALOUD = f"Both readers read the same words: type {SAME}"
+SOFTWARE = b'{"measured": "elsewhere"}'
+KILLED = 77
+
+
+class Rehearsal:
+    """One ceremony on throw-away tokens."""
+
+    def __init__(self, root: Path, plan: str = "", clock: Callable[[], int] = lambda: int(time.time())) -> None:
+        self.root = root
+        self.ceremony = Ceremony(
+            place=Place(root=root, module=softhsm()),
+            plan_bytes=(plan or plan_text()).encode(),
+            software=SOFTWARE,
+            clock=clock,
+        )
+        self.room = ScriptedRoom(
+            {each.asks: each.answer for step in self.ceremony.script.steps for each in step.confirmations}
+            | {READ_ALOUD: SAME}
+        )
+
+    def journal(self) -> Journal:
+        return reopen(self.ceremony) if (self.root / TRANSCRIPT).exists() else prepare(self.ceremony)
+
+    def play(self, room: Room | None = None) -> None:
+        """Begin, or go on."""
+        play(self.ceremony, self.journal(), room or self.room)
+
+    def entries(self) -> tuple[Entry, ...]:
+        return parse_transcript((self.root / TRANSCRIPT).read_bytes())
+
+    def of(self, kind: EntryKind) -> list[Entry]:
+        return [entry for entry in self.entries() if entry.kind is kind]
+
+    def killed_at(self, line: int) -> bool:
+        """Play in a process that is gone, as by SIGKILL, when it has written that many lines; say whether it was.
+
+        What custodians wrote down stays: paper survives a crash.
+        """
+        pid = os.fork()
+        if pid == 0:
+            os._exit(self._die_at(line))
+        _, status = os.waitpid(pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        assert code in (0, KILLED), f"the run ended with {code}"
+        self.room.sheets = json.loads(self._paper.read_text()) if self._paper.exists() else {}
+        return code == KILLED
+
+    @property
+    def _paper(self) -> Path:
+        return self.root.with_suffix(".sheets")
+
+    def _die_at(self, line: int) -> int:
+        written = 0
+        whole = Journal.write
+
+        def write(journal: Journal, kind: EntryKind, step: str = "", /, **body: object) -> None:
+            nonlocal written
+            whole(journal, kind, step, **body)
+            self._paper.write_text(json.dumps(self.room.sheets))
+            written += 1
+            if written == line:
+                os._exit(KILLED)
+
+        Journal.write = write  # type: ignore[method-assign,assignment]  # of this process only, which ends here
+        try:
+            self.play()
+        except BaseException as error:
+            os.write(2, f"{error!r}\n".encode())
+            return 1
+        return 0
