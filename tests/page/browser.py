@@ -53,6 +53,11 @@ class Browser:
         """Wait for the page to come to its end, and return what it says."""
         return self.until("return document.documentElement.dataset.verdict")
 
+    def verdict_after(self, script: str) -> str:
+        """Do something in the page that makes it look again, and return what it says then."""
+        self.run(f"delete document.documentElement.dataset.verdict; {script}")
+        return self.verdict()
+
     def until(self, script: str) -> str:
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:

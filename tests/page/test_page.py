@@ -29,12 +29,6 @@ from tests.page.browser import Browser, browser, driver
 ENTRIES, TILE = "tile/entries/000.p/3", "tile/0/000.p/3"
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with driver() as address, browser(address) as opened:
-        yield opened
-
-
 def logged(audited: World) -> list[bytes]:
     """Three epochs: a fleet, another key of it, and nothing but a new time."""
     first = manifest()
@@ -199,10 +193,11 @@ def test_it_turns_red_when_entry_and_tile_were_changed_to_fit_each_other(chromiu
 def test_it_turns_red_when_the_log_goes_back(chromium: Browser, tmp_path: Path) -> None:
     """The older checkpoint is signed and cosigned, so only a browser that was there before can tell."""
     with world(tmp_path) as audited, served(audited) as site:
-        audited.whole(manifest())
+        first = manifest()
+        audited.whole(first)
         public = audited.auditor / "public"
         older = {name: (public / name).read_bytes() for name in ("checkpoint", "tile/0/000.p/1")}
-        audited.whole(following(manifest()))
+        audited.whole(following(first))
         chromium.open(site)
         assert chromium.verdict() == "PASS"
         for name, data in older.items():

@@ -1,5 +1,5 @@
 // Shows what `look.js` found. Everything from the log goes into the page as text, never as markup.
-import { CannotTell, Refused, hex } from "./bytes.js";
+import { CannotTell, Refused, hex, strictJson, textOf } from "./bytes.js";
 import { FAIL, NOT_PROVEN, PASS, look, overall } from "./look.js";
 import { parseRoot } from "./trust.js";
 
@@ -19,8 +19,9 @@ const moment = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 16).
 const short = (id) => `${id.slice(0, 8)}…${id.slice(-4)}`;
 const counted = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
 
+/** Nothing is taken from the browser's cache: servers whose files all have one time would say that nothing changed. */
 async function fetchFile(path) {
-  const answer = await fetch(path, { cache: "no-cache" });
+  const answer = await fetch(path, { cache: "no-store" });
   if (answer.status === 404) return null;
   if (!answer.ok) throw new Refused(`${path} cannot be read: ${answer.status}`);
   return new Uint8Array(await answer.arrayBuffer());
@@ -118,13 +119,16 @@ function firstWhy(found, outcome, excused) {
   return `${where}${check}: ${verdict.why}.`;
 }
 
+/** Only a log that was read whole can be said to hold nothing. */
+const isWhole = ({ proof, inclusion }) => [proof, inclusion].every((one) => one?.outcome === PASS);
+
 function announce(outcome, found, excused) {
   const last = found.epochs.at(-1)?.manifest;
   const memory = excused.has("consistency")
     ? "This browser remembers the log from now on."
     : "History is as this browser saw it before.";
   if (outcome === FAIL) banner(FAIL, "Do not trust these keys", firstWhy(found, FAIL, excused));
-  else if (!last) banner(NOT_PROVEN, "Nothing is logged yet", "The log holds no keys of this namespace.");
+  else if (!last && isWhole(found.log)) banner(NOT_PROVEN, "Nothing is logged yet", "The log holds no keys of this namespace.");
   else if (outcome === PASS) banner(PASS, "Every check passed", `Epoch ${last.epoch} is in force. ${memory}`);
   else banner(NOT_PROVEN, "Not everything could be checked", firstWhy(found, NOT_PROVEN, excused));
 }
@@ -155,10 +159,22 @@ function rootVerdict(root, known, isOwn) {
   return { outcome: NOT_PROVEN, why: `not the one that this browser saw before: ${todo}` };
 }
 
-async function show(rootBytes, isOwn) {
+/** Name the namespace that is looked at, in the heading and among the links. */
+function head(namespace) {
+  at("namespace").textContent = namespace;
+  for (const link of at("namespaces").children) {
+    if (link.textContent === namespace) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+/** `listed` is the namespace that the site says this root of trust is for; null for a reader's own. */
+async function show(rootBytes, listed) {
+  const isOwn = listed === null;
   const root = await parseRoot(rootBytes);
+  if (!isOwn && root.namespace !== listed) throw new Refused(`its root of trust is for ${root.namespace}`);
+  head(root.namespace);
   const logPlace = `hsm-vault-log ${root.origin}`, rootPlace = `hsm-vault-root ${root.namespace}`;
-  at("namespace").textContent = root.namespace;
   at("root-digest").textContent = root.digest;
   const site = location.href.replace(/(index\.html)?([?#].*)?$/, "");
   at("command").textContent = `hsm-vault log verify ${site} --root-of-trust root-of-trust.json`;
@@ -188,12 +204,22 @@ let running = Promise.resolve();
 
 /** One look after the other, so that what is shown last is what was asked for last. */
 function guarded(act) {
-  at("banner").className = "banner waiting";
-  delete document.documentElement.dataset.verdict;
   running = running.then(() => attempted(act));
 }
 
+/** What an earlier look found goes first: it must not stand below the verdict on something else. */
+function clear() {
+  at("banner").className = "banner waiting";
+  at("verdict").textContent = "Checking the log…";
+  at("summary").textContent = "Your browser reads every entry and checks it.";
+  for (const id of ["log", "epochs"]) at(id).hidden = true;
+  for (const id of ["facts", "log-checks", "timeline", "command"]) at(id).replaceChildren();
+  at("root-digest").textContent = "…";
+  delete document.documentElement.dataset.verdict;
+}
+
 async function attempted(act) {
+  clear();
   try {
     if (!globalThis.crypto?.subtle) {
       throw new CannotTell("This browser checks signatures only on pages that come over HTTPS");
@@ -206,26 +232,48 @@ async function attempted(act) {
   }
 }
 
+async function listedNamespaces() {
+  const bytes = await fetchFile("namespaces.json");
+  if (!bytes?.length) return [];
+  const listed = strictJson(textOf(bytes, "the list of namespaces"), "the list of namespaces");
+  const isEntry = (one) => [one?.namespace, one?.root_of_trust].every((member) => typeof member === "string");
+  if (!Array.isArray(listed) || !listed.every(isEntry)) throw new Refused("the list of namespaces does not read");
+  return listed;
+}
+
+/** The namespace that the address names; empty for none. */
+function wantedNamespace() {
+  const text = location.hash.slice(1);
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function linkTo({ namespace }) {
+  const link = element("a", "", namespace);
+  link.href = `#${encodeURIComponent(namespace)}`;
+  return link;
+}
+
 async function offered() {
-  const listed = JSON.parse(new TextDecoder().decode((await fetchFile("namespaces.json")) ?? new Uint8Array()) || "[]");
+  const listed = await listedNamespaces();
   if (!listed.length) throw new CannotTell("This site names no namespace: give a root of trust of your own below");
-  const wanted = decodeURIComponent(location.hash.slice(1));
-  const chosen = listed.find((one) => one.namespace === wanted) ?? listed[0];
-  const links = listed.length < 2 ? [] : listed.map((one) => {
-    const link = element("a", "", one.namespace);
-    link.href = `#${encodeURIComponent(one.namespace)}`;
-    if (one === chosen) link.setAttribute("aria-current", "page");
-    return link;
-  });
-  at("namespaces").replaceChildren(...links);
+  const wanted = wantedNamespace();
+  const chosen = wanted ? listed.find((one) => one.namespace === wanted) : listed[0];
+  at("namespaces").replaceChildren(...(listed.length > 1 || !chosen ? listed.map(linkTo) : []));
+  head(chosen?.namespace ?? wanted);
+  // Another namespace's verdict must not answer for the one that a link asked for.
+  if (!chosen) throw new CannotTell("This site names no namespace like this: choose one of those above");
   const bytes = await fetchFile(chosen.root_of_trust);
   if (!bytes) throw new Refused(`the root of trust ${chosen.root_of_trust} is missing`);
-  await show(bytes, false);
+  await show(bytes, chosen.namespace);
 }
 
 at("own-root").addEventListener("change", (event) => {
   const [file] = event.target.files;
-  if (file) guarded(async () => show(new Uint8Array(await file.arrayBuffer()), true));
+  if (file) guarded(async () => show(new Uint8Array(await file.arrayBuffer()), null));
 });
 addEventListener("hashchange", () => guarded(offered));
 guarded(offered);
