@@ -6,6 +6,7 @@ import { parseRoot } from "./trust.js";
 const CLASS = { [PASS]: "pass", [FAIL]: "fail", [NOT_PROVEN]: "doubt" };
 const SIGN = { added: "+", removed: "−", changed: "~" };
 const at = (id) => document.getElementById(id);
+const TITLE = at("namespace").textContent;
 
 function element(tag, className, ...children) {
   const made = document.createElement(tag);
@@ -263,7 +264,7 @@ async function offered() {
   const wanted = wantedNamespace();
   const chosen = wanted ? listed.find((one) => one.namespace === wanted) : listed[0];
   at("namespaces").replaceChildren(...(listed.length > 1 || !chosen ? listed.map(linkTo) : []));
-  head(chosen?.namespace ?? wanted);
+  head(chosen?.namespace ?? TITLE); // a link's own words would stand there as if the site had said them
   // Another namespace's verdict must not answer for the one that a link asked for.
   if (!chosen) throw new CannotTell("This site names no namespace like this: choose one of those above");
   const bytes = await fetchFile(chosen.root_of_trust);
