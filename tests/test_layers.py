@@ -74,7 +74,7 @@ METHODS = frozenset({
 
 OWNERS: dict[str, frozenset[str]] = {
     "pkcs11": frozenset({"token"}),
-    "asn1crypto": frozenset({"token"}),
+    "asn1crypto": frozenset({"token", "evidence"}),
     "ctypes": frozenset({"token", "process"}),
     "sqlite3": frozenset({"store"}),
     "psycopg": frozenset({"store"}),
@@ -201,6 +201,7 @@ WRONG = {
     "the pure core lets a library draw a key": ("hsm_app.vault.owner", "Ed25519PrivateKey.generate()"),
     "the pure core asks what day it is": ("hsm_app.fleet.manifest", "datetime.now(UTC)"),
     "the pure core opens a file": ("hsm_app.vault.recovery_code", "open('codes.txt')"),
+    "the pure core reads a ceremony's files": ("hsm_app.evidence.statement", "from pathlib import Path"),
     "the pure core imports a port": ("hsm_app.vault.record", "from hsm_app.ports import Token"),
     "an arrow hides in a function": ("hsm_app.wire.frames", "def f():\n    from hsm_app.vault import record"),
     "an arrow hides under TYPE_CHECKING": ("hsm_app.opaque.oprf", "if TYPE_CHECKING:\n    from hsm_app import model"),

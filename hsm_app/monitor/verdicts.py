@@ -19,12 +19,11 @@ first epoch that is shown may have had another before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import pairwise
 
 from hsm_app.errors import ConfigError, LogError
+from hsm_app.evidence.verdict import Outcome, Verdict, Verdicts, attempt, overall
 from hsm_app.fleet.bundle import Entry, check_cosigned, check_time, check_witnesses, parse_entry
 from hsm_app.fleet.countersignature import check_countersignature
 from hsm_app.fleet.manifest import Manifest
@@ -52,21 +51,6 @@ CHECKS = (
 )  # fmt: skip
 
 
-class Outcome(StrEnum):
-    PASS = "PASS"
-    FAIL = "FAIL"
-    NOT_PROVEN = "NOT-PROVEN"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    outcome: Outcome
-    why: str
-
-
-Verdicts = Mapping[str, Verdict]
-
-
 @dataclass(frozen=True, slots=True)
 class EpochVerdicts:
     """One entry of the namespace: its place in the log, its manifest unless that does not read, and all checks."""
@@ -87,7 +71,7 @@ class Look:
     @property
     def has_failed(self) -> bool:
         shown = (self.log, *(epoch.verdicts for epoch in self.epochs))
-        return any(verdict.outcome is Outcome.FAIL for verdicts in shown for verdict in verdicts.values())
+        return any(overall(verdicts) is Outcome.FAIL for verdicts in shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +115,6 @@ def check_tiles(checkpoint: Checkpoint, read: Read) -> None:
     """LogError unless the tiles that the log shows make the root that it signed."""
     if root_of(checkpoint.size, read) != checkpoint.root:
         raise LogError("proof", "the log's tiles do not make the root that it signed")
-
-
-def attempt(check: Callable[[], object], passed: str) -> Verdict:
-    """Return PASS with these words when a check raises nothing, otherwise FAIL with the error's."""
-    try:
-        check()
-    except (LogError, ConfigError) as error:
-        return Verdict(Outcome.FAIL, error.what)
-    return Verdict(Outcome.PASS, passed)
 
 
 def _consistency(checkpoint: Checkpoint, seen: Checkpoint | None, read: Read) -> Verdict:

@@ -17,12 +17,13 @@ from hsm_app.auditor.log_directory import LogDirectory
 from hsm_app.auditor.site import serving
 from hsm_app.auditor.witnesses import gather
 from hsm_app.errors import ConfigError, LogError, QuorumError
+from hsm_app.evidence.verdict import Outcome
 from hsm_app.fleet.countersignature import MANIFEST_TYPE
 from hsm_app.fleet.dsse import sign_envelope
 from hsm_app.key_files import read_key_file
 from hsm_app.monitor.following import State, compare_with_witnesses, follow, read_state, write_state
 from hsm_app.monitor.source import open_source
-from hsm_app.monitor.verdicts import CHECKS, Look, Outcome, fetch_checkpoint, look
+from hsm_app.monitor.verdicts import CHECKS, Look, fetch_checkpoint, look
 from hsm_app.net.address import Address
 from hsm_app.net.http import HttpServer, request
 from tests.auditor.world import DAY, World, following, manifest, world
