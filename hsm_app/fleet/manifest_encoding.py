@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from hsm_app.fleet.manifest import AssuranceLevel, Fleet, Group, Replica, TenantKeys
-from hsm_app.fleet.manifest_json import SCHEMA, parse_manifest
+from hsm_app.fleet.manifest_json import SCHEMA, parse_fleet, parse_manifest
 from hsm_app.fleet.strict_json import timestamp_text
 
 
@@ -33,6 +33,13 @@ def encode_manifest(
     # One space of indent keeps the file readable in a diff and small enough for the limit.
     raw = json.dumps(document, indent=1, ensure_ascii=True).encode() + b"\n"
     parse_manifest(raw)
+    return raw
+
+
+def encode_fleet(fleet: Fleet) -> bytes:
+    """Return one fleet's entry by itself, as evidence names it before there is a manifest."""
+    raw = json.dumps(_fleet(fleet), indent=1, ensure_ascii=True).encode() + b"\n"
+    parse_fleet(raw)
     return raw
 
 

@@ -72,6 +72,11 @@ def parse_manifest(raw: bytes) -> Manifest:
     return manifest
 
 
+def parse_fleet(raw: bytes) -> Fleet:
+    """Read one fleet's entry by itself. ConfigError for anything else."""
+    return _fleet(load_document(raw, "fleet", LIMIT))
+
+
 def _fleet(node: Node) -> Fleet:
     of = node.members(
         "fleet", "state", "custody", "kem_public", "opaque_public", "seal_check", "id_check",
