@@ -1,0 +1,47 @@
+"""Audits a deployment from its evidence alone: a verdict for each check of `checks.CHECKS`.
+
+A check returns the sentence of its PASS, raises NotProven where the evidence cannot tell, and LogError or ConfigError
+where it does not hold. A file that is missing or does not read is a FAIL of every check that needs it; what the
+auditing person did not bring (a wheel, a root of trust, a maker's root) is NOT-PROVEN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from hsm_app.errors import ConfigError, LogError
+from hsm_app.evidence import audit_fleet, audit_people
+from hsm_app.evidence.beliefs import Beliefs, NotProven
+from hsm_app.evidence.checks import CHECKS
+from hsm_app.evidence.dossier import Dossier
+from hsm_app.evidence.verdict import Outcome, Verdict, Verdicts, complete
+
+_LOOKS: Mapping[str, Callable[[Dossier, Beliefs], str]] = {
+    "script-digest": audit_people.script_digest,
+    "transcript-chain": audit_people.transcript_chain,
+    "signatures": audit_people.signatures,
+    "custodian-threshold": audit_people.custodian_threshold,
+    "key-attributes": audit_fleet.key_attributes,
+    "key-binding": audit_fleet.key_binding,
+    "software-digest": audit_fleet.software_digest,
+    "attestation-chain": audit_fleet.attestation_chain,
+    "sealed": audit_fleet.sealed,
+    "manifest": audit_fleet.manifest,
+    "log-inclusion": audit_fleet.log_inclusion,
+    "exceptions": audit_people.exceptions,
+}
+
+
+def audit(files: Mapping[str, bytes], beliefs: Beliefs) -> Verdicts:
+    """Return a verdict on each check, in their order. `files` are the evidence's, by path. Never raises."""
+    dossier = Dossier(files)
+    return complete(CHECKS, {name: _verdict(look, dossier, beliefs) for name, look in _LOOKS.items()})
+
+
+def _verdict(look: Callable[[Dossier, Beliefs], str], dossier: Dossier, beliefs: Beliefs) -> Verdict:
+    try:
+        return Verdict(Outcome.PASS, look(dossier, beliefs))
+    except NotProven as reason:
+        return Verdict(Outcome.NOT_PROVEN, reason.why)
+    except (LogError, ConfigError) as error:
+        return Verdict(Outcome.FAIL, error.what)

@@ -1,0 +1,29 @@
+"""What somebody who audits brings along, and how a check says that it cannot tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hsm_app.fleet.root_of_trust import RootOfTrust
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beliefs:
+    """`wheel` holds the SHA-256 of the package's files in the wheel, by path. `now` is POSIX seconds.
+
+    `attestation_roots` are certificates of makers, in PEM. What was not brought is None or empty.
+    """
+
+    now: int
+    root_of_trust: RootOfTrust | None = None
+    attestation_roots: tuple[bytes, ...] = ()
+    wheel: Mapping[str, bytes] | None = None
+
+
+class NotProven(Exception):
+    """The evidence cannot tell; no failure, and no pass."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
