@@ -1,135 +1,134 @@
-"""The room on a real terminal: 80 by 24 is enough, and a serial console without colour or cursor keys.
+"""The room on a terminal: what a step, a question and a share look like at 80 by 24.
 
-Nothing but lines is written, and one sequence that clears the screen and what can be scrolled back to (ECMA-48: ED 2,
-CUP; xterm's ED 3, which a terminal that lacks it ignores). Colour is never the only sign of anything; NO_COLOR and
-TERM=dumb switch it off. A share stands on the screen between two clearings, also when something goes wrong in between.
-Lines are read by the terminal itself, so that no library keeps a history of what was typed.
+A share stands on the screen between two clearings, also when something goes wrong in between. It comes after the
+custodian pressed Enter, so that everybody else has looked away, and goes at the next Enter. Shares go nowhere else. A
+word that is not in the list is told at once, where only its custodian looks, and typed again.
+
+What does not fit on the screen waits for Enter, since a serial console has nothing to scroll back to.
 """
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from types import FrameType
 
 from hsm_app.ceremony.custody import WORDS
-from hsm_app.ceremony.room import RoomClosed
-from hsm_app.errors import ConfigError
+from hsm_app.ceremony.words import nearest, word_of
+from hsm_app.operator.ceremonies.console import PRIVATE, STRONG, WIDTH, Console
 
-WIDTH = 78
-CLEAR = "\x1b[2J\x1b[H\x1b[3J"
-BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
+TEXT = WIDTH - 2  # a full line makes some terminals wrap
 COLUMNS = 4
-CLOSED = ("the terminal was closed, or somebody interrupted", "Go on with: hsm-vault ceremony resume DIRECTORY")
-NO_TERMINAL = "A ceremony is played by people: run it in a terminal, or with --dry-run"
+MORE = "-- Press Enter to read on. "
 
 
 class TerminalRoom:
-    """Implements `Room`. `title` heads every screen; `present` are the participants; `clock` gives POSIX seconds."""
+    """Implements `Room`. `title` heads each screen; `present` are the participants; `clock` gives POSIX seconds."""
 
     def __init__(self, title: str, present: Sequence[str], clock: Callable[[], int]) -> None:
-        if not (sys.stdin.isatty() and sys.stdout.isatty()):
-            raise ConfigError("standard input and output are no terminal", NO_TERMINAL)
-        self._title, self._present, self._clock = title, present, clock
-        self._bold = not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
-        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-            signal.signal(number, _hang_up)
+        self._title, self._present, self._clock = title, ", ".join(present), clock
+        self._console = Console()
+        self._rows = 0  # written since people last pressed a key
 
     def open_step(self, number: int, of: int, step: str, title: str, roles: str) -> None:
-        self._write(CLEAR)
+        self._clear()
         now = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        self._line(f"{self._title[: WIDTH - len(now) - 2]:<{WIDTH - len(now)}}{now}")
-        self._line("=" * WIDTH)
-        self._heading(f"STEP {number} of {of}: {title}")
-        self._line(f"{step}; {roles} act"[:WIDTH])
-        self._paragraph("Present: " + ", ".join(self._present))
-        self._line("-" * WIDTH)
+        self._line(f"{textwrap.shorten(self._title, TEXT - len(now) - 2):<{TEXT - len(now)}}{now}")
+        self._line("=" * TEXT)
+        self._heading(f"STEP {number} of {of}: {title}", STRONG)
+        self._paragraph(f"Who acts: {roles}. In the record: {step}.")
+        self._paragraph(f"Who is here: {self._present}.")
+        self._line("-" * TEXT)
+        self._line()
 
     def say(self, text: str) -> None:
         self._paragraph(text)
-        self._line("")
+        self._line()
 
     def ask(self, prompt: str) -> str:
-        wrapped = textwrap.wrap(prompt, WIDTH)
-        for line in wrapped[:-1]:
-            self._line(line)
-        return self._read(f"> {wrapped[-1]} " if wrapped else "> ")
+        lines = textwrap.wrap(prompt, TEXT - 4)
+        for line in lines[:-1]:
+            self._line(f"  {line}")
+        return self._read(f"> {lines[-1] if lines else ''} ")
 
     def show_share(self, custodian: str, words: Sequence[str]) -> None:
         with self._private():
-            self._heading(f"SHARE OF {custodian}")
-            self._paragraph(f"Only {custodian} looks at the screen from here on. Have paper and pen ready.")
-            self._read("Press Enter to see your words. ")
-            self._write(CLEAR)
-            self._heading(f"SHARE OF {custodian}: {len(words)} words, read along each line")
+            self._heading(f"THE SHARE OF {custodian}", PRIVATE)
+            self._paragraph(f"Only {custodian} looks at this screen from here on. Have paper and a pen ready.")
+            self._line()
+            self._read("Press Enter to see the words. ")
+            self._clear()
+            self._heading(f"THE SHARE OF {custodian}: {len(words)} words, line by line", PRIVATE)
             for start in range(0, len(words), COLUMNS):
-                row = words[start : start + COLUMNS]
-                self._line("".join(f"{number:>4}. {word:<13}" for number, word in enumerate(row, start + 1)).rstrip())
-            self._line("")
-            self._paragraph("Write all of them down with their numbers, and compare. They will not be shown again.")
-            self._read("Press Enter when you have them; the screen is cleared. ")
+                row = enumerate(words[start : start + COLUMNS], start + 1)
+                self._line("".join(f"{number:>4}. {word:<13}" for number, word in row).rstrip())
+                self._line()
+            self._paragraph("Write each down with its number, and compare. They are not shown again.")
+            self._line()
+            self._read("Press Enter when all are on paper. The screen is cleared then. ")
 
     def ask_share(self, custodian: str) -> str:
         typed: list[str] = []
         with self._private():
-            self._heading(f"TYPE THE SHARE OF {custodian}")
+            self._heading(f"TYPE THE SHARE OF {custodian}", PRIVATE)
             self._paragraph(
-                f"{WORDS} words, in order, as many in a line as you like; four letters of a word are enough. "
-                "An empty line ends it. What you type is cleared afterwards."
+                f"{WORDS} words in their order, as many in a line as you like. The first four letters of a word are "
+                "enough. An empty line ends it early. The screen is cleared afterwards."
             )
+            self._line()
             while len(typed) < WORDS:
-                words = self._read(f"from word {len(typed) + 1}: ").split()
+                words = self._console.read_on(f"from word {len(typed) + 1:>2}: ").split()
                 if not words:
                     break
-                typed += words
+                typed += self._known(words, len(typed))
         return " ".join(typed)
 
     def wait(self, text: str) -> None:
-        self._paragraph(f"{text} ...")
+        for line in textwrap.wrap(f"{text} ...", TEXT):
+            self._console.line(line)
+
+    def _known(self, words: Sequence[str], before: int) -> Sequence[str]:
+        """Return the words up to the first that is not in the list, and tell of that one."""
+        for place, word in enumerate(words):
+            if word_of(word) is None:
+                near = ", ".join(nearest(word))
+                wrong = f"word {before + place + 1} is not in the list" + (f"; near it are: {near}" if near else "")
+                for line in textwrap.wrap(f"{wrong}. Go on from there.", TEXT):
+                    self._console.line(line)
+                return words[:place]
+        return words
 
     @contextmanager
     def _private(self) -> Iterator[None]:
         """Clear screen and scroll-back before and after, whatever happens."""
-        self._write(CLEAR)
+        self._clear()
         try:
             yield
         finally:
-            self._write(CLEAR)
+            self._clear()
 
-    def _read(self, prompt: str) -> str:
-        self._write(prompt)
-        try:
-            line = sys.stdin.readline()
-        except (KeyboardInterrupt, OSError, UnicodeDecodeError):
-            line = ""
-        if not line.endswith("\n"):
-            raise RoomClosed(*CLOSED)
-        return line.strip()
-
-    def _heading(self, text: str) -> None:
-        for line in textwrap.wrap(text, WIDTH):
-            self._line(f"{BOLD}{line}{PLAIN}" if self._bold else line)
+    def _heading(self, text: str, style: str) -> None:
+        self._line()
+        for line in textwrap.wrap(text, TEXT - 4):
+            self._line(f"  {line}", style)
+        self._line()
 
     def _paragraph(self, text: str) -> None:
-        for line in textwrap.wrap(text, WIDTH):
+        for line in textwrap.wrap(text, TEXT):
             self._line(line)
 
-    def _line(self, text: str) -> None:
-        self._write(f"{text}\n")
+    def _line(self, text: str = "", style: str = "") -> None:
+        if self._rows >= self._console.height - 2:
+            self._read(MORE)
+        self._console.line(text, style)
+        self._rows += 1
 
-    def _write(self, text: str) -> None:
-        try:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        except OSError as error:
-            raise RoomClosed(*CLOSED) from error
+    def _read(self, prompt: str) -> str:
+        line = self._console.read(prompt)
+        self._rows = 0
+        return line
 
-
-def _hang_up(_number: int, _frame: FrameType | None) -> None:
-    """Somebody interrupts, the terminal is gone, or the machine shuts down: stop here, with everything written down."""
-    raise RoomClosed(*CLOSED)
+    def _clear(self) -> None:
+        self._console.clear()
+        self._rows = 0

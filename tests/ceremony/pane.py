@@ -1,0 +1,81 @@
+"""A terminal of 80 by 24 that a test types into and looks at: one tmux server for each test, with a socket of its own."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+COLUMNS, LINES = 80, 24
+PATIENCE = 20.0  # seconds until a screen that does not come is a failure
+
+
+class Pane:
+    """What runs in it keeps the pane after its end, so that its last words can be read."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+
+    def type(self, text: str) -> None:
+        """Type a line, and Enter."""
+        self.tmux("send-keys", "-t", "pane", "-l", "--", text)
+        self.press("Enter")
+
+    def press(self, key: str) -> None:
+        """Press a key by tmux's name: Enter, C-c, C-d, C-z."""
+        self.tmux("send-keys", "-t", "pane", key)
+
+    def screen(self) -> str:
+        return self.tmux("capture-pane", "-p", "-t", "pane")
+
+    def styled(self) -> str:
+        """Return the screen with the colours that are left on it."""
+        return self.tmux("capture-pane", "-p", "-e", "-t", "pane")
+
+    def everything(self) -> str:
+        """Return the scroll-back and the screen."""
+        return self.tmux("capture-pane", "-p", "-S", "-", "-t", "pane")
+
+    def wait_for(self, text: str) -> str:
+        """Return the screen as soon as it shows `text`, in whatever lines it is broken into."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            screen = self.screen()
+            if text in " ".join(screen.split()):
+                return screen
+            time.sleep(0.05)
+        raise AssertionError(f"{text!r} does not come; the screen is:\n{self.screen()}")
+
+    def process(self) -> int:
+        """Return the id of the process in the pane."""
+        return int(self.tmux("display-message", "-p", "-t", "pane", "#{pane_pid}"))
+
+    def close(self) -> None:
+        """Take the terminal away from what runs in it, as the end of a connection does."""
+        self.tmux("kill-server")
+
+    def tmux(self, *arguments: str) -> str:
+        command = ["tmux", "-S", str(self._socket), "-f", "/dev/null", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE).stdout
+
+
+@contextmanager
+def pane(socket: Path, command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Pane]:
+    """Run a command in a terminal. Fails, never skips, without tmux."""
+    assert shutil.which("tmux"), "tmux is not installed: run scripts/test-deps"
+    opened = Pane(socket)
+    settings = [f"{name}={value}" for name, value in environment.items()]
+    line = shlex.join(["env", *settings, *command])
+    opened.tmux(
+        "new-session", "-d", "-s", "pane", "-x", str(COLUMNS), "-y", str(LINES), "--", f"exec {line}",
+        ";", "set-option", "-g", "remain-on-exit", "on", ";", "set-option", "-g", "status", "off",
+    )  # fmt: skip
+    try:
+        yield opened
+    finally:
+        running = ["tmux", "-S", str(socket), "kill-server"]
+        subprocess.run(running, check=False, capture_output=True, timeout=PATIENCE)  # a test may have closed it

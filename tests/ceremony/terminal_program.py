@@ -1,0 +1,74 @@
+"""A step, a question and a share on a real terminal: `terminal_program.py RECORD`, for the tests of `TerminalRoom`.
+
+How it ended is written to the file RECORD, for tests that take the terminal away.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from hsm_app.ceremony.custody import recognise, split
+from hsm_app.ceremony.room import RoomClosed
+from hsm_app.errors import ConfigError
+from hsm_app.operator.ceremonies.terminal import TerminalRoom
+
+NOON = 1_795_521_600  # 2026-11-24T12:00:00Z
+PEOPLE = ["Ada (custodian)", "Ben (custodian)", "Zoë (administrator)", "Tom (witness)"]
+
+
+def main(record: Path) -> int:
+    try:
+        play(TerminalRoom("genesis of fleet-1 (REHEARSAL)", PEOPLE, lambda: NOON), record)
+    except (RoomClosed, ConfigError) as error:
+        record.write_text(f"{type(error).__name__}: {error}")
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    record.write_text("ended")
+    return 0
+
+
+def play(room: TerminalRoom, record: Path) -> None:
+    room.open_step(3, 12, "shares", "The custodians' shares", "all")
+    room.say("One secret is split, 2 of 2. " * 12)
+    answer = room.ask("Somebody says how it goes on: type share, list, work or break")
+    if answer == "list":
+        for number in range(1, 41):
+            room.say(f"object {number} \x1b[31m\x07of\x9b2J a token")
+        room.ask("Is the list complete?")
+    elif answer == "work":
+        work(room, record)
+    elif answer == "break":
+        room.show_share("Ada", ["only", "Ada", "looks"])
+        raise ConfigError("something else broke")
+    elif answer == "share":
+        share(room)
+
+
+def work(room: TerminalRoom, record: Path) -> None:
+    """Be busy until the file `go` is there, as with a token."""
+    room.wait("the token makes a key")
+    done = 0
+    while not (record.parent / "go").exists():
+        done += 1
+    record.with_name("worked").write_text("whole")
+    room.say("the token has made a key")
+
+
+def share(room: TerminalRoom) -> None:
+    salts = [("Ada", bytes(16)), ("Ben", bytes(16))]
+    custody, shares = split(bytes(16), "fleet-1", 2, salts, 7)
+    room.show_share("Ada", shares[0].words)
+    while True:
+        try:
+            recognise(custody, "Ada", room.ask_share("Ada"))
+        except ConfigError as error:
+            room.say(str(error))
+            room.ask("Type anything to go on")
+        else:
+            room.say("Ada's share is right.")
+            return
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
