@@ -14,6 +14,8 @@ from difflib import get_close_matches
 
 from shamir_mnemonic.wordlist import WORDLIST
 
+from hsm_app.errors import ConfigError
+
 COUNT = 12
 BITS = 10
 LETTERS = 4  # that name a word
@@ -33,10 +35,26 @@ def fingerprint_words(digest: bytes) -> str:
     return "  ".join(" ".join(words[start : start + 4]) for start in range(0, COUNT, 4))
 
 
+def same_words(typed: str, digest: bytes) -> None:
+    """Compare words that somebody typed, whole or four letters each, with a SHA-256. ConfigError names the first wrong.
+
+    Neither side is secret, so all of it may be shown.
+    """
+    parts, wanted = typed.split(), fingerprint(digest)
+    if len(parts) != COUNT:
+        raise ConfigError(f"a fingerprint has {COUNT} words, and {len(parts)} were typed", "Type all of them")
+    for place, (part, word) in enumerate(zip(parts, wanted, strict=True), 1):
+        if word_of(part) != word:
+            raise ConfigError(
+                f"word {place} of the fingerprint is {word}, and {part[:40]!r} was typed",
+                "Compare again, letter by letter; if it stays so, these are two different things",
+            )
+
+
 def word_of(typed: str) -> str | None:
     """Return the word of the list that somebody typed, whole or its first four letters; None when there is none."""
     word = _BY_LETTERS.get(typed.lower()[:LETTERS])
-    return word if word is not None and (word.startswith(typed.lower()) or typed.lower() == word) else None
+    return word if word is not None and word.startswith(typed.lower()) else None
 
 
 def nearest(typed: str, most: int = 3) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""A terminal of 80 by 24 that a test types into and looks at: one tmux server for each test, with a socket of its own."""
+"""A terminal of 80 by 24 that a test types into and looks at: a tmux server for each test, with a socket of its own."""
 
 from __future__ import annotations
 
