@@ -14,8 +14,9 @@ from hsm_app.ceremony.document import digest, markdown, page
 from hsm_app.ceremony.example import NAMES, example_plan
 from hsm_app.ceremony.plan import Plan, parse_plan
 from hsm_app.ceremony.words import fingerprint_words
+from hsm_app.cli.ceremony_evidence import publish_evidence, testimony
 from hsm_app.cli.files import read_whole
-from hsm_app.cli.fleet_create import SOFTHSM
+from hsm_app.cli.fleet_options import SOFTHSM
 from hsm_app.evidence.software import encode_software
 from hsm_app.operator.ceremonies.dry_run import dry_run
 from hsm_app.operator.ceremonies.hall import Place
@@ -119,6 +120,10 @@ def status(directory: Path, as_json: bool) -> None:
         click.echo(f"  token {label}: {said}")
     if following is not None:
         click.echo(f"next: {following}; go on with: hsm-vault ceremony resume {directory}")
+
+
+ceremony.add_command(testimony)
+ceremony.add_command(publish_evidence)
 
 
 def _plan_bytes(plan_file: Path) -> bytes:

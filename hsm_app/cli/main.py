@@ -13,6 +13,7 @@ from hsm_app.process import protect
 
 # Loaded when named, so that `hsm-vault client status` needs no PKCS#11 module and starts quickly.
 GROUPS = {
+    "audit": ("hsm_app.cli.audit", "Check how a fleet was made, from what was published about it."),
     "auditor": ("hsm_app.cli.auditor", "Sign manifests by the rules and keep the public log of them."),
     "backup": ("hsm_app.cli.backup", "Make and restore backups as age files; show the 64-digit key."),
     "ceremony": ("hsm_app.cli.ceremony", "Make a fleet's keys with custodians, and keep the transcript."),

@@ -13,7 +13,6 @@ from hsm_app.fleet.manifest import Manifest
 from hsm_app.merkle.anchor import NO_ROOT_OF_TRUST, first_anchor
 from hsm_app.operator.fleet_files import FleetPlan
 from hsm_app.operator.layout import ReplicaFiles
-from hsm_app.token.location import TokenLocation
 from hsm_app.token.pin import pin_from_file
 from hsm_app.token.station import TokenStation
 
@@ -23,8 +22,6 @@ def anchor_stores(plan: FleetPlan, manifest: Manifest, *, say: Callable[[str], N
     for group in manifest.fleet(plan.fleet).groups:
         for member in group.replicas:
             files = ReplicaFiles(root=plan.root, number=member.replica)
-            label = f"{plan.fleet}-{member.replica}"
-            location = TokenLocation(module=plan.module, label=label, softhsm2_conf=files.softhsm2_conf)
             anchor = first_anchor(
                 fleet=plan.fleet,
                 group=group.group,
@@ -34,8 +31,9 @@ def anchor_stores(plan: FleetPlan, manifest: Manifest, *, say: Callable[[str], N
                 manifest=manifest.digest,
                 root_of_trust=NO_ROOT_OF_TRUST if plan.trusted is None else plan.trusted.digest,
             )
-            with TokenStation(location) as station:
+            with TokenStation(plan.location(member.replica)) as station:
                 station.open(pin_from_file(files.pin).reveal())
-                station.create_first_anchor(anchor.to_bytes())
+                if station.anchored_incarnation() is None:  # not by a run that was interrupted
+                    station.create_first_anchor(anchor.to_bytes())
                 station.inventory(sealed=plan.sealed, anchored=True)
     say("every token has anchored its replica's empty store; a store that is rolled back will not be voted on")

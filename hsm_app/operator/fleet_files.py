@@ -5,8 +5,8 @@ Every path written is absolute and every address is loopback: the result runs on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hsm_app.epochs import Epochs
@@ -30,6 +30,7 @@ from hsm_app.operator.fleet_directory import ROOT_OF_TRUST
 from hsm_app.operator.genesis import Genesis
 from hsm_app.operator.layout import ReplicaFiles, write_new
 from hsm_app.operator.publication import next_manifest
+from hsm_app.token.location import TokenLocation
 
 DAY = 86_400
 NAMESPACE = "hsm-vault.development"
@@ -54,7 +55,7 @@ store = "{store}"
 [token]
 module = "{module}"
 label = "{fleet}-{number}"
-softhsm2_conf = "{conf}"
+{conf}
 pin_file = "{pin}"
 
 [listen]
@@ -104,17 +105,32 @@ class FleetPlan:
     tenants: tuple[TenantKeys, ...]
     trusted: RootOfTrust | None
     before: Epochs | None  # the manifests of the namespace that this fleet joins
+    tokens: Mapping[int, TokenLocation] = field(default_factory=dict)  # by replica; SoftHSM ones below `root` otherwise
+
+    def location(self, replica: int) -> TokenLocation:
+        """Return where a replica's token is."""
+        own = TokenLocation(
+            module=self.module,
+            label=f"{self.fleet}-{replica}",
+            softhsm2_conf=ReplicaFiles(root=self.root, number=replica).softhsm2_conf,
+        )
+        return self.tokens.get(replica, own)
 
 
-def write_fleet_files(plan: FleetPlan, genesis: Genesis, now: int) -> Manifest:
-    """Write everything a development fleet needs to start, but for the first anchors; return its manifest."""
-    manifest = parse_manifest(_manifest(plan, genesis, now))
+def write_fleet_files(plan: FleetPlan, genesis: Genesis, now: int, evidence: bytes | None = None) -> Manifest:
+    """Write everything a fleet needs to start on one machine, but for the first anchors; return its manifest.
+
+    `evidence` is the SHA-256 of the statement about how its keys were made, None where there is none.
+    """
+    manifest = parse_manifest(_manifest(plan, replace(fleet_entry(plan, genesis), evidence_sha256=evidence), now))
     write_new(plan.root / "manifest.json", manifest.raw)
     if plan.trusted is not None:
         write_new(plan.root / ROOT_OF_TRUST, plan.trusted.raw)
     if plan.before is not None:
         Epochs(plan.root / "manifest.json").record(plan.before.current())
-    write_new(plan.root / "fleet-keys.bin", genesis.fleet_keys.to_bytes())
+    keys = plan.root / "fleet-keys.bin"
+    if not keys.exists() or keys.read_bytes() != genesis.fleet_keys.to_bytes():
+        write_new(keys, genesis.fleet_keys.to_bytes())  # a ceremony wrote it already, and it is never written over
     numbers = [replica.replica for replica in genesis.replicas]
     for number in numbers:
         own = ReplicaFiles(root=plan.root, number=number).manifest
@@ -131,9 +147,10 @@ def write_fleet_files(plan: FleetPlan, genesis: Genesis, now: int) -> Manifest:
     return manifest
 
 
-def _manifest(plan: FleetPlan, genesis: Genesis, now: int) -> bytes:
+def fleet_entry(plan: FleetPlan, genesis: Genesis) -> Fleet:
+    """Return the fleet as the manifest will list it, without evidence."""
     commitments = genesis.commitments
-    fleet = Fleet(
+    return Fleet(
         fleet=plan.fleet,
         state=FleetState.ACTIVE,
         custody=Custody.SEALED if plan.sealed else Custody.MAINTAINED,
@@ -148,6 +165,9 @@ def _manifest(plan: FleetPlan, genesis: Genesis, now: int) -> bytes:
         evidence_sha256=None,
         assurance=DEVELOPMENT,
     )
+
+
+def _manifest(plan: FleetPlan, fleet: Fleet, now: int) -> bytes:
     if plan.before is not None:
         old = plan.before.current()
         left: dict[str, FleetState] = {
@@ -166,7 +186,7 @@ def _manifest(plan: FleetPlan, genesis: Genesis, now: int) -> bytes:
 
 
 def _write_replica(plan: FleetPlan, number: int, numbers: Sequence[int]) -> None:
-    files = ReplicaFiles(root=plan.root, number=number)
+    files, location = ReplicaFiles(root=plan.root, number=number), plan.location(number)
     peers = "\n".join(f'{other} = "127.0.0.1:{_peer_port(plan, other)}"' for other in numbers if other != number)
     text = REPLICA.format(
         number=number,
@@ -179,8 +199,10 @@ def _write_replica(plan: FleetPlan, number: int, numbers: Sequence[int]) -> None
         else f'root_of_trust = "{plan.root / ROOT_OF_TRUST}"',
         operator=_operator_line(files),
         store=files.store,
-        module=plan.module,
-        conf=files.softhsm2_conf,
+        module=location.module,
+        conf="# no softhsm2_conf: this is no SoftHSM"
+        if location.softhsm2_conf is None
+        else f'softhsm2_conf = "{location.softhsm2_conf}"',
         pin=files.pin,
         client_port=_client_port(plan, number),
         peer_port=_peer_port(plan, number),

@@ -103,8 +103,8 @@ def _altered(one: Distribution) -> Iterator[str]:
             yield name
 
 
-def _wheel_digest(wheel: Path, files: Mapping[str, bytes]) -> bytes:
-    """Return the SHA-256 of a wheel that holds exactly these files."""
+def wheel_files(wheel: Path) -> dict[str, bytes]:
+    """Return the SHA-256 of each of the package's files in a wheel, by path. ConfigError when it is no wheel."""
     try:
         with ZipFile(wheel) as archive:
             members = [one for one in archive.infolist() if one.filename.startswith("hsm_app/") and not one.is_dir()]
@@ -112,11 +112,16 @@ def _wheel_digest(wheel: Path, files: Mapping[str, bytes]) -> bytes:
                 raise ConfigError(
                     f"{wheel} is larger than any wheel of this program", "Check that it is the right file"
                 )
-            packed = {one.filename: hashlib.sha256(archive.read(one)).digest() for one in members}
+            return {one.filename: hashlib.sha256(archive.read(one)).digest() for one in members}
     except OSError as error:
         raise ConfigError(f"cannot read {wheel}: {error.strerror}", "Check the path and its rights") from error
     except (BadZipFile, RuntimeError, ValueError, EOFError, zlib.error) as error:
         raise ConfigError(f"{wheel} is no wheel: {error}", "Give the .whl file") from error
+
+
+def _wheel_digest(wheel: Path, files: Mapping[str, bytes]) -> bytes:
+    """Return the SHA-256 of a wheel that holds exactly these files."""
+    packed = wheel_files(wheel)
     if differing := sorted(path for path in packed.keys() | files.keys() if packed.get(path) != files.get(path)):
         raise LogError(
             "software", f"{wheel} is not what is installed: {differing[0]}", "Give the wheel that is installed"

@@ -66,9 +66,9 @@ class Journal:
         return self._entries[-1].kind is EntryKind.END
 
     @property
-    def digest(self) -> str:
-        """The hash of the last line, in hexadecimal, which stands for all lines."""
-        return self._previous
+    def last_time(self) -> int:
+        """When the last line was written, POSIX seconds."""
+        return self._entries[-1].time
 
     def result(self, step: str) -> Mapping[str, Any] | None:
         """Return what a step that is done yielded, None when it is not done."""

@@ -24,7 +24,7 @@ from hsm_app.ceremony.document import markdown, page
 from hsm_app.ceremony.plan import Plan, parse_plan
 from hsm_app.ceremony.room import Room
 from hsm_app.ceremony.script import Deed, Script
-from hsm_app.ceremony.transcript import SCHEMA
+from hsm_app.ceremony.transcript import SCHEMA, EntryKind
 from hsm_app.ceremony.words import fingerprint_words
 from hsm_app.durable import own_directory, replace_file
 from hsm_app.errors import ConfigError
@@ -93,6 +93,8 @@ def reopen(ceremony: Ceremony) -> Journal:
                 f"{name} is not what the transcript began with",
                 "Go on with the plan, the program and the directory of that day; or begin anew in another directory",
             )
+    if not journal.is_ended:
+        journal.write(EntryKind.RESUMED)
     return journal
 
 

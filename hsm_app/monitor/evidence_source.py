@@ -1,0 +1,59 @@
+"""Reads the evidence of a deployment from a directory or an address. Nothing that is read is trusted.
+
+From a directory every file is read, so that one which nobody signed shows; an address has no list, so there the files
+are those that the statement names, and the two that may lie beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from hsm_app.errors import LogError, StoreError
+from hsm_app.evidence.dossier import BESIDE
+from hsm_app.evidence.statement import MOST_FILES, STATEMENT, read_envelope
+from hsm_app.monitor.source import open_source
+
+LARGEST = 32 * 1024 * 1024  # bytes of a file
+
+
+def read_evidence(location: str) -> Mapping[str, bytes]:
+    """Return the content of each file by its path. LogError, StoreError, QuorumError when it cannot be read."""
+    files = _from_web(location) if "://" in location else _from_directory(Path(location))
+    if STATEMENT not in files:
+        raise LogError("artifact", f"{location} holds no {STATEMENT}", "Name the directory or address of the evidence")
+    return files
+
+
+def _from_web(location: str) -> dict[str, bytes]:
+    fetch = open_source(location)
+    files: dict[str, bytes] = {}
+    if (statement := fetch(STATEMENT)) is not None:
+        for path in sorted({STATEMENT, *BESIDE, *read_envelope(statement).files}):
+            if (content := fetch(path)) is not None:
+                files[path] = content
+    return files
+
+
+def _from_directory(root: Path) -> dict[str, bytes]:
+    if not root.is_dir():
+        raise StoreError(f"{root} is no directory", "Name the directory that holds the evidence")
+    files: dict[str, bytes] = {}
+    for path in sorted(root.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            continue
+        if len(files) == MOST_FILES:
+            raise LogError("artifact", f"{root} holds more than {MOST_FILES} files", "Name the evidence alone")
+        files[path.relative_to(root).as_posix()] = _content(path)
+    return files
+
+
+def _content(path: Path) -> bytes:
+    if path.is_symlink() or not path.is_file():
+        raise LogError("artifact", f"{path} is no regular file", "Evidence has no links; get it again")
+    try:
+        if path.stat().st_size > LARGEST:
+            raise LogError("artifact", f"{path} has more than {LARGEST} bytes", "Get the evidence again")
+        return path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}", "Check its rights") from error

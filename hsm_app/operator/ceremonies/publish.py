@@ -1,0 +1,150 @@
+"""After genesis: the evidence is put together and signed, the manifest names it, and the fleet's files are written.
+
+Deterministic, so that it can be done again after an interruption: times come from the transcript's end, and the
+statement, which the manifest names by its hash, is the same for the same files. Signatures of participants are taken in
+as they are there; whoever signs later is not in this evidence. It is finished when the evidence holds its manifest, and
+is not done a second time then.
+
+| written | when |
+|---|---|
+| `transcript.sig`, `evidence/` with `statement.dsse.json` | first |
+| manifest, replicas', relay's and clients' files | then |
+| the first anchor of each token | then, unless the token has one |
+| `evidence/manifest.json` | last |
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hsm_app.ceremony.plan import CeremonyName, Plan
+from hsm_app.ceremony.transcript import parse_transcript
+from hsm_app.durable import make_directories, replace_file
+from hsm_app.errors import ConfigError
+from hsm_app.evidence.dossier import CUSTODY, FLEET, MANIFEST, PLAN, SCRIPT, SIGNATURE, SOFTWARE, TRANSCRIPT
+from hsm_app.evidence.statement import STATEMENT, encode_statement, parse_statement, sign_statement
+from hsm_app.fleet.manifest import Manifest, Replica
+from hsm_app.fleet.manifest_encoding import encode_fleet
+from hsm_app.fleet.role_keys import KeyAlgorithm, RoleKey
+from hsm_app.model import ReplicaId
+from hsm_app.operator.ceremonies.journal import Journal
+from hsm_app.operator.first_anchors import anchor_stores
+from hsm_app.operator.fleet_directory import ROOT_OF_TRUST
+from hsm_app.operator.fleet_files import FleetPlan, fleet_entry, write_fleet_files
+from hsm_app.operator.genesis import Genesis
+from hsm_app.operator.layout import ReplicaFiles
+from hsm_app.token.fleet_keys import FleetCommitments, FleetKeys
+from hsm_app.token.pin import pin_from_file
+from hsm_app.token.station import TokenStation
+
+EVIDENCE, TESTIMONIES, TOKENS, ATTESTATIONS = "evidence", "testimonies", "tokens", "attestations"
+ASSURANCE = "self-asserted"  # no device of this deployment vouches for itself to this program
+COPIED = (PLAN, SCRIPT, TRANSCRIPT, SIGNATURE, CUSTODY, SOFTWARE)
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstToken:
+    """Signs with the first token's replica-identity; opens the token for each signature. Implements `Signer`."""
+
+    plan: FleetPlan
+    public: bytes
+
+    @property
+    def key(self) -> RoleKey:
+        return RoleKey(KeyAlgorithm.ES256, self.public)
+
+    def sign(self, message: bytes) -> bytes:
+        pin = pin_from_file(ReplicaFiles(root=self.plan.root, number=1).pin)
+        with TokenStation(self.plan.location(1)) as station:
+            station.open(pin.reveal())
+            return station.sign(message)
+
+
+def read_genesis(root: Path, plan: Plan) -> tuple[Genesis, int]:
+    """Return what a genesis that has ended made, and when it ended. ConfigError when it has not."""
+    journal = Journal.resume(root / TRANSCRIPT, lambda: 0)
+    if plan.ceremony not in (CeremonyName.GENESIS, CeremonyName.NEW_FLEET) or not journal.is_ended:
+        raise ConfigError("this is no genesis that has ended", "Go on with it: hsm-vault ceremony resume")
+    done = {step: journal.result(step) or {} for step in _steps(plan)}
+    made = done["fleet-keys"]
+    genesis = Genesis(
+        replicas=tuple(_replica(token.replica, done[f"keys-{token.replica}"]) for token in plan.tokens),
+        fleet_keys=FleetKeys.from_bytes((root / "fleet-keys.bin").read_bytes()),
+        commitments=FleetCommitments(
+            kem_public=bytes.fromhex(made["kem_public"]),
+            opaque_public=bytes.fromhex(made["opaque_public"]),
+            seal_check=bytes.fromhex(made["seal_check"]),
+            id_check=bytes.fromhex(made["id_check"]),
+        ),
+    )
+    return genesis, journal.last_time
+
+
+def publish(plan: FleetPlan, genesis: Genesis, ended: int, say: Say) -> Manifest:
+    """Put the evidence together and make the fleet ready to start. `ended` is POSIX seconds.
+
+    ConfigError when it was published before; TokenError, StoreError when a step fails, and then do it again.
+    """
+    evidence = plan.root / EVIDENCE
+    if (evidence / MANIFEST).exists():
+        raise ConfigError(f"{evidence} was published already", "It is what the manifest names; it is not changed")
+    signer = FirstToken(plan=plan, public=genesis.replicas[0].identity_public)
+    statement = _gather(plan, genesis, signer)
+    say(f"evidence put together and signed by the first token: {evidence}")
+    _clear(plan)
+    manifest = write_fleet_files(plan, genesis, ended, statement)
+    anchor_stores(plan, manifest, say=say)
+    replace_file(evidence / MANIFEST, manifest.raw)
+    return manifest
+
+
+def _gather(plan: FleetPlan, genesis: Genesis, signer: FirstToken) -> bytes:
+    """Write the evidence's directory anew; return the SHA-256 of its statement."""
+    root, evidence = plan.root, plan.root / EVIDENCE
+    transcript = (root / TRANSCRIPT).read_bytes()
+    if not (root / SIGNATURE).exists():
+        replace_file(root / SIGNATURE, signer.sign(transcript))
+    if evidence.exists():
+        shutil.rmtree(evidence)  # of a run that was interrupted before the manifest named it
+    files = {path: (root / path).read_bytes() for path in (*COPIED, *_more(root))}
+    files[FLEET] = encode_fleet(fleet_entry(plan, genesis))
+    ceremony = str(parse_transcript(transcript)[0].body["ceremony"])
+    statement = encode_statement(fleet=plan.fleet, ceremony=ceremony, assurance=ASSURANCE, files=files)
+    for path, content in {**files, STATEMENT: sign_statement(statement, signer)}.items():
+        make_directories((evidence / path).parent, root)
+        replace_file(evidence / path, content)
+    return parse_statement(statement).digest
+
+
+def _more(root: Path) -> Iterator[str]:
+    for directory in (TESTIMONIES, TOKENS, ATTESTATIONS):
+        for path in sorted((root / directory).rglob("*")):
+            if path.is_file():
+                yield path.relative_to(root).as_posix()
+
+
+def _clear(plan: FleetPlan) -> None:
+    """Remove the files that an interrupted run may have written; a token's PIN, store and keys are none of them."""
+    root = plan.root
+    replicas = [ReplicaFiles(root=root, number=number) for number in range(1, len(plan.ports) // 2 + 1)]
+    own = [path for files in replicas for path in (files.manifest, files.settings)]
+    for path in (root / "manifest.json", root / ROOT_OF_TRUST, root / "relay.toml", root / "client.toml", *own):
+        path.unlink(missing_ok=True)
+
+
+def _steps(plan: Plan) -> list[str]:
+    return ["fleet-keys", *(f"keys-{token.replica}" for token in plan.tokens)]
+
+
+def _replica(number: int, keys: Mapping[str, Any]) -> Replica:
+    return Replica(
+        replica=ReplicaId(number),
+        incarnation=1,
+        identity_public=bytes.fromhex(keys["identity_public"]),
+        link_public=bytes.fromhex(keys["link_public"]),
+    )
