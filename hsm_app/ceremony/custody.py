@@ -52,6 +52,10 @@ class ShareCommitment:
     salt: bytes
     digest: bytes
 
+    @classmethod
+    def to(cls, share: CustodianShare, salt: bytes) -> ShareCommitment:
+        return cls(custodian=share.custodian, salt=salt, digest=_committed(salt, share.words))
+
     def fits(self, words: Sequence[str]) -> bool:
         return hmac.compare_digest(_committed(self.salt, words), self.digest)
 
@@ -104,10 +108,7 @@ def split(
         CustodianShare(custodian=name, words=tuple(share.words()))
         for (name, _), share in zip(salts, members, strict=True)
     )
-    commitments = tuple(
-        ShareCommitment(custodian=name, salt=salt, digest=_committed(salt, share.words))
-        for (name, salt), share in zip(salts, shares, strict=True)
-    )
+    commitments = tuple(ShareCommitment.to(share, salt) for (_, salt), share in zip(salts, shares, strict=True))
     return Custody(fleet=fleet, threshold=threshold, identifier=identifier, shares=commitments), shares
 
 

@@ -9,12 +9,18 @@ globalThis.crypto ??= webcrypto; // Node.js 18
 const { p256_hasher, p256_oprf } = await import("@noble/curves/nist.js");
 const opaque = await import("@serenity-kit/opaque-p256");
 await opaque.ready;
+const { default: Slip39 } = await import("slip39");
 
 const PEERS = {
   opaque: { client: opaque.client, server: opaque.server },
   noble: {
     oprf: p256_oprf.oprf,
     hashToCurve: (message, DST) => p256_hasher.hashToCurve(message, { DST }).toBytes(true),
+  },
+  slip39: {
+    split: (secret, threshold, count) => Slip39.fromArray([...secret], { groups: [[threshold, count]] }).root.mnemonics,
+    combine: (mnemonics, passphrase) => new Uint8Array(Slip39.recoverSecret(mnemonics, passphrase)),
+    isShare: (mnemonic) => Slip39.validateMnemonic(mnemonic),
   },
 };
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 HERE = Path(__file__).parent
-PACKAGES = ("@serenity-kit/opaque-p256", "@noble/curves")
+PACKAGES = ("@serenity-kit/opaque-p256", "@noble/curves", "slip39")
 
 
 class PeerError(Exception):
