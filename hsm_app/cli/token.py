@@ -78,7 +78,7 @@ def _show(device: str, findings: list[Finding]) -> None:
     click.echo(f"Token: {device}\n")
     for finding in findings:
         mark = MARKS[finding.needed, finding.ok]
-        optional = "" if finding.needed else " (not needed yet)"
+        optional = "" if finding.needed else " (not needed)"
         click.echo(f"  {mark:4}{finding.ability:{width}}  {finding.purpose}{optional}")
         click.echo(f"      {finding.detail}")
     click.echo()

@@ -8,10 +8,11 @@ from asn1crypto.core import OctetString
 from pkcs11 import KDF, Attribute, KeyType, MechanismFlag, ObjectClass, Session
 
 from hsm_app.errors import TokenError
-from hsm_app.token.keyspec import DERIVE, MAC, MAKE_EC, P256, SECRET_BITS, SHARED_X
+from hsm_app.token.keyspec import DERIVE, EDWARDS_PUBLIC, MAC, MAKE_EC, MAKE_EDWARDS, P256, SECRET_BITS, SHARED_X
 from hsm_app.token.mapper import Template
 
 POINT_BYTES = 65  # SEC 1, uncompressed
+ED25519_BYTES = 32
 NULL_KDF = KDF.NULL
 NO_DEFAULTS = MechanismFlag(0)  # `capabilities` only feeds the library's defaults, which the mapper drops
 _EC, _GENERIC = KeyType.EC, KeyType.GENERIC_SECRET
@@ -55,6 +56,31 @@ def _raw_point(value: bytes) -> bytes:
     if len(point) != POINT_BYTES or point[0] != 4:
         raise TokenError("the token returned a public key in an unknown form", "Run `hsm-vault token probe`")
     return point
+
+
+def make_edwards_pair(session: Session, private: Template) -> tuple[bytes, Any]:
+    """Make an Ed25519 key pair; return the public key (32 bytes) and the private key, as `make_ec_pair` does."""
+    curve = session.create_domain_parameters(
+        KeyType.EC_EDWARDS, {Attribute.EC_PARAMS: EDWARDS_PUBLIC[Attribute.EC_PARAMS]}, local=True
+    )
+    public_object, private_object = curve.generate_keypair(
+        mechanism=MAKE_EDWARDS, capabilities=NO_DEFAULTS, public_template=EDWARDS_PUBLIC, private_template=private
+    )
+    try:
+        return _raw_edwards(public_object[Attribute.EC_POINT]), private_object
+    finally:
+        public_object.destroy()
+
+
+def _raw_edwards(value: bytes) -> bytes:
+    """Return the key itself, which some devices wrap as above."""
+    try:
+        raw = value if len(value) == ED25519_BYTES else bytes(OctetString.load(value, strict=True))
+    except (TypeError, ValueError):
+        raw = b""
+    if len(raw) != ED25519_BYTES:
+        raise TokenError("the token returned a public key in an unknown form", "Make an ES256 key instead")
+    return raw
 
 
 def shared_x(key: Any, point: bytes) -> bytes:

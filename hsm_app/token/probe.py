@@ -4,7 +4,8 @@ A mechanism list says what a vendor meant to offer. So nothing is looked up here
 software, and destroyed. Every object is a session object, so that a probe leaves nothing on the token; but for one
 data object, which is destroyed again. An ability that is missing has no substitute, and the verdict is no.
 
-`needed` says what a replica needs while it runs or in a ceremony. The others are what later versions build on.
+`needed` says what a replica needs while it runs or in a ceremony. The other is for keys of people: where a token lacks
+it, they use ECDSA.
 """
 
 from __future__ import annotations
@@ -101,8 +102,13 @@ ABILITIES = (
     ),
     Ability(
         name="keep a private data object",
-        purpose="anchor of the store, in a later version",
+        purpose="anchor of the replica's store",
         check=probe_root.data_object,
+    ),
+    Ability(
+        name="Ed25519 signatures",
+        purpose="an auditor's or operator's own key",
+        check=probe_keys.ed25519,
         needed=False,
     ),
 )

@@ -8,13 +8,14 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from pkcs11 import Attribute, KeyType
 
 from hsm_app.opaque import group
 from hsm_app.token import keyspec as ks
-from hsm_app.token.objects import NO_DEFAULTS, NULL_KDF, mac, shared_x
+from hsm_app.token.objects import NO_DEFAULTS, NULL_KDF, mac, make_edwards_pair, shared_x
 from hsm_app.token.probe_bench import CURVE, Bench, MismatchError, raw, refused, same
 
 
@@ -95,6 +96,17 @@ def ecdsa(bench: Bench) -> str:
     encoded = encode_dss_signature(int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
     try:
         public.verify(encoded, digest, ec.ECDSA(Prehashed(SHA256())))
+    except InvalidSignature as error:
+        raise MismatchError("the signature does not verify in software") from error
+    return "verified in software"
+
+
+def ed25519(bench: Bench) -> str:
+    public, key = make_edwards_pair(bench.session, {**ks.edwards_role_key("hsm-vault-probe"), Attribute.TOKEN: False})
+    bench.keep(key)
+    signature = bytes(key.sign(b"message", mechanism=ks.EDDSA, buffer_size=64))
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, b"message")
     except InvalidSignature as error:
         raise MismatchError("the signature does not verify in software") from error
     return "verified in software"

@@ -10,20 +10,18 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from asn1crypto.core import OctetString
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from pkcs11 import Attribute, KeyType, ObjectClass, Session
+from pkcs11 import ObjectClass, Session
 
 from hsm_app.errors import TokenError
 from hsm_app.fleet.role_keys import KeyAlgorithm, RoleKey
 from hsm_app.token.device import device_call
-from hsm_app.token.keyspec import EC_PUBLIC, EDDSA, EDWARDS_PUBLIC, MAKE_EDWARDS, SIGN, edwards_role_key, role_key
+from hsm_app.token.keyspec import EC_PUBLIC, EDDSA, SIGN, edwards_role_key, role_key
 from hsm_app.token.location import TokenLocation, opened
-from hsm_app.token.objects import NO_DEFAULTS, find, find_one, make_ec_pair
+from hsm_app.token.objects import find, find_one, make_ec_pair, make_edwards_pair
 from hsm_app.token.pin import Pin
 
 SCALAR = 32  # bytes
-ED25519_PUBLIC = 32
 
 
 class TokenSigner:
@@ -62,37 +60,11 @@ def _make(session: Session, label: str, algorithm: KeyAlgorithm) -> RoleKey:
     if find(session, label, ObjectClass.PRIVATE_KEY):
         raise TokenError(f"the token holds a key {label!r} already", "Choose another label; a key is never replaced")
     if algorithm is KeyAlgorithm.ED25519:
-        return RoleKey(algorithm, _make_edwards(session, label))
+        public, _ = make_edwards_pair(session, edwards_role_key(label))
+        return RoleKey(algorithm, public)
     point, _ = make_ec_pair(session, EC_PUBLIC, role_key(label))
     x, y = point[1 : 1 + SCALAR], point[1 + SCALAR :]
     return RoleKey(algorithm, bytes([2 + (y[-1] & 1)]) + x)
-
-
-def _make_edwards(session: Session, label: str) -> bytes:
-    curve = session.create_domain_parameters(
-        KeyType.EC_EDWARDS, {Attribute.EC_PARAMS: EDWARDS_PUBLIC[Attribute.EC_PARAMS]}, local=True
-    )
-    public, _ = curve.generate_keypair(
-        mechanism=MAKE_EDWARDS,
-        capabilities=NO_DEFAULTS,
-        public_template=EDWARDS_PUBLIC,
-        private_template=edwards_role_key(label),
-    )
-    try:
-        return _raw_edwards(public[Attribute.EC_POINT])
-    finally:
-        public.destroy()
-
-
-def _raw_edwards(value: bytes) -> bytes:
-    """Return the key itself: CKA_EC_POINT is a DER OCTET STRING around it, and on some devices is not."""
-    try:
-        raw = value if len(value) == ED25519_PUBLIC else bytes(OctetString.load(value, strict=True))
-    except (TypeError, ValueError):
-        raw = b""
-    if len(raw) != ED25519_PUBLIC:
-        raise TokenError("the token returned a public key in an unknown form", "Make an ES256 key instead")
-    return raw
 
 
 @device_call("sign")

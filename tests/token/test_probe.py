@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from hsm_app.token.probe import ABILITIES, lacking, probe
 from tests.token.answers import answering
 from tests.token.fresh import USER_PIN, ReplicaToken, user
 
-SET_ATTRIBUTE, SIGN_INIT, UNWRAP, DERIVE, RANDOM = 25, 42, 61, 62, 64  # positions in CK_FUNCTION_LIST
+CREATE, SET_ATTRIBUTE, SIGN_INIT, UNWRAP, DERIVE, RANDOM = 20, 25, 42, 61, 62, 64  # positions in CK_FUNCTION_LIST
 OK, MECHANISM_INVALID, FUNCTION_NOT_SUPPORTED = 0, 0x70, 0x54
 PROXIES = sorted(Path("/usr/lib").glob("*/p11-kit-proxy.so"))
 
@@ -60,6 +61,7 @@ def test_a_probe_leaves_nothing_behind(replica: ReplicaToken) -> None:
 LACKS: dict[str, tuple[int, int, str, str]] = {
     "no derive": (DERIVE, MECHANISM_INVALID, "ECDH with NULL KDF to a readable value", "CKR_MECHANISM_INVALID"),
     "no signatures": (SIGN_INIT, MECHANISM_INVALID, "HMAC-SHA256", "CKR_MECHANISM_INVALID"),
+    "no data objects": (CREATE, FUNCTION_NOT_SUPPORTED, "keep a private data object", "CKR_FUNCTION_NOT_SUPPORTED"),
     "no randomness": (RANDOM, FUNCTION_NOT_SUPPORTED, "random bytes", "CKR_FUNCTION_NOT_SUPPORTED"),
     "an unwrap that refuses everything": (
         UNWRAP,
@@ -83,6 +85,14 @@ def test_the_probe_finds(location: TokenLocation, position: int, answer: int, ab
     assert not findings[ability].ok
     assert findings[ability].detail == detail
     assert ability in lacking(list(findings.values()))
+
+
+def test_only_peoples_keys_are_dispensable(location: TokenLocation) -> None:
+    assert [ability.name for ability in ABILITIES if not ability.needed] == ["Ed25519 signatures"]
+    with user(location) as session:
+        findings = probe(session)
+    without = [replace(finding, ok=finding.ability != "Ed25519 signatures") for finding in findings]
+    assert lacking(without) == []
 
 
 def test_the_command_prints_a_table_and_a_verdict(location: TokenLocation, pin_file: Path) -> None:
