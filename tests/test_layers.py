@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "hsm_app"
 
 BASE = frozenset({"errors", "model"})
-PURE = frozenset({"opaque", "consensus", "merkle", "wire", "tlog", "fleet", "vault", "ceremony", "evidence"})
+PURE = frozenset({"opaque", "consensus", "merkle", "wire", "tlog", "fleet", "vault", "ceremony", "evidence", "profiles"})
 CORE = BASE | PURE | {"ports"}
 PROGRAM = CORE | {"durable", "epochs", "key_files", "net", "process", "root_files", "settings"}
 
@@ -34,12 +34,14 @@ ROOMS: dict[str, frozenset[str]] = {
     "vault": BASE | {"fleet"},
     "ceremony": BASE | {"fleet"},
     "evidence": BASE | {"fleet", "tlog", "ceremony"},
+    "profiles": BASE | {"fleet"},
     "epochs": BASE | {"fleet"},
     "ports": BASE | PURE,
     "process": frozenset({"errors"}),
     "durable": frozenset({"errors"}),
     "key_files": BASE | {"fleet"},
     "root_files": BASE | {"fleet"},
+    "profile_files": BASE | {"profiles"},
     "settings": frozenset({"errors"}),
     "token": CORE,
     "store": CORE | {"settings"},
@@ -53,7 +55,8 @@ ROOMS: dict[str, frozenset[str]] = {
     "client": PROGRAM,
     "operator": PROGRAM | {"token"},
     "cli": PROGRAM
-    | {"token", "store", "replica", "relay", "client", "operator", "auditor", "witness", "monitor", "signers"},
+    | {"token", "store", "replica", "relay", "client", "operator", "auditor", "witness", "monitor", "signers"}
+    | {"profile_files"},
     "": frozenset(),  # hsm_app/__init__.py: the version
 }
 

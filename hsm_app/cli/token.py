@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from hsm_app.cli.token_profile import show_profile
 from hsm_app.errors import ConfigError, TokenError
 from hsm_app.token.location import TokenLocation, opened
 from hsm_app.token.pin import Pin, pin_from
@@ -19,6 +20,9 @@ MARKS = {(True, True): "yes", (False, True): "yes", (True, False): "NO", (False,
 @click.group()
 def token() -> None:
     """Look at a PKCS#11 token and what it can do."""
+
+
+token.add_command(show_profile)
 
 
 @token.command("probe")

@@ -1,0 +1,1 @@
+"""What devices offer of what the vault needs, as data with sources: read from documents, or tried. Pure."""
