@@ -2,7 +2,7 @@
 SHELL := bash
 BIN := .venv/bin
 PYTHON_FILES := hsm_app scripts softhsm tests
-.PHONY: setup demo test check lint bench chaos model simulate mutants fuzz fmt clean softhsm peers lock wheel
+.PHONY: setup demo units test check lint bench chaos model simulate mutants fuzz fmt clean softhsm peers lock wheel
 
 setup:  ## softhsm2, .venv, locked dependencies; seconds when nothing changed
 	@scripts/setup
@@ -12,6 +12,9 @@ demo:  ## five tokens, an auditor, a lost phone, a cheat and an attacker; sets u
 
 softhsm: setup  ## one development token in build/softhsm, to play with
 	@$(BIN)/python softhsm/dev_token.py --module "$$(scripts/softhsm-module)" build/softhsm $(ARGS)
+
+units:  ## systemd units into DESTDIR (default /etc/systemd/system), checked; PROGRAM= is the hsm-vault they start
+	@DESTDIR="$(DESTDIR)" PROGRAM="$(PROGRAM)" scripts/units
 
 peers: setup  ## the foreign implementations that the tests talk to, from tests/peers
 	@scripts/peers

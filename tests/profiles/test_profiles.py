@@ -145,3 +145,15 @@ def test_a_profile_has_the_name_of_its_file(tmp_path: Path) -> None:
 def test_a_program_without_its_data_says_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Install this program again"):
         read_profiles(tmp_path)
+
+
+def test_the_guide_has_the_profiles_and_the_needs_as_they_are() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "hardware.md").read_text()
+    for profile in PROFILES:
+        row = (
+            f"| `{profile.name}` | {profile.vendor}: {profile.product} | {profile.status.value} | {profile.verdict()} |"
+        )
+        assert guide.count(row) == 1
+    for need in NEEDS:
+        assert guide.count(f"| {need.name} | {', '.join(need.calls)} | {need.lost} |") == 1
+        assert not need.untried or f"- {need.name}: {need.untried}." in guide

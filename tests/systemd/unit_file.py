@@ -1,6 +1,6 @@
 """Unit files, read as strictly as they should be written: systemd itself only warns about a line that it does not know.
 
-Syntax: systemd.syntax(7). A line that ends with a backslash goes on in the next one. A directive may stand several times.
+Syntax: systemd.syntax(7). A line that ends with a backslash goes on in the next one. Directives may be repeated.
 """
 
 from __future__ import annotations
