@@ -18,7 +18,9 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "hsm_app"
 
 BASE = frozenset({"errors", "model"})
-PURE = frozenset({"opaque", "consensus", "merkle", "wire", "tlog", "fleet", "vault", "ceremony", "evidence", "profiles"})
+PURE = frozenset(
+    {"opaque", "consensus", "merkle", "wire", "tlog", "fleet", "vault", "ceremony", "evidence", "profiles"}
+)
 CORE = BASE | PURE | {"ports"}
 PROGRAM = CORE | {"durable", "epochs", "key_files", "net", "process", "root_files", "settings"}
 
