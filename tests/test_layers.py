@@ -55,7 +55,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "witness": PROGRAM,
     "monitor": PROGRAM,
     "client": PROGRAM,
-    "operator": PROGRAM | {"token"},
+    "operator": PROGRAM | {"token", "signers"},
     "cli": PROGRAM
     | {"token", "store", "replica", "relay", "client", "operator", "auditor", "witness", "monitor", "signers"}
     | {"profile_files"},

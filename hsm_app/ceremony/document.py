@@ -48,10 +48,11 @@ def page(script: Script, words: str) -> bytes:
 
 def _facts(script: Script) -> tuple[str, ...]:
     plan = script.plan
-    return (
-        f"Ceremony: {plan.ceremony} ({plan.kind}). Fleet: {plan.fleet}. Custody: {plan.custody}. "
-        f"Threshold: {plan.threshold} of {len(plan.custodians)} custodians. Tokens: {len(plan.tokens)}.",
-    )
+    what = f"Ceremony: {plan.ceremony} ({plan.kind}). Fleet: {plan.fleet}."
+    if plan.roles is not None:
+        return (what,)
+    threshold = f"{plan.threshold} of {len(plan.custodians)} custodians"
+    return (f"{what} Custody: {plan.custody}. Threshold: {threshold}. Tokens: {len(plan.tokens)}.",)
 
 
 def _lines(script: Script) -> Iterator[str]:

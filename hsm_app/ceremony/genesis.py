@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from hsm_app.ceremony.gathering import (
     ADMINISTRATOR,
+    AGREED,
     CUSTODIANS,
     GONE,
     RIGHT,
-    SAME,
     closing,
     devices,
     inventories,
@@ -207,10 +207,10 @@ def _leave() -> tuple[Step, ...]:
             title="The old fleet becomes recover-only",
             roles="operator and auditor",
             text=(
-                "The manifest that is to be published next is written: new records go to the new fleet only, and the "
-                "old one gives back what it holds. It takes effect when the auditor has signed and published it.",
+                "`hsm-vault ceremony publish --after` writes the next manifest: new records go to the new fleet only, "
+                "and the old one gives back what it holds. It takes effect when the auditor has signed and published "
+                "it. Devices then move their records; the old fleet is destroyed only when all have, or never.",
             ),
-            deed=Deed.LEAVE_FLEET,
-            confirmations=(Confirmation(f"Operator and auditor have read the changes: type {SAME}", SAME),),
+            confirmations=(Confirmation(f"Operator and auditor know which fleet is left: type {AGREED}", AGREED),),
         ),
     )

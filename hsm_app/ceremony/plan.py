@@ -15,6 +15,9 @@ key = "ssh-ed25519 AAAA..." # or "ES256:02..." or "Ed25519:8a..." for a key in a
 ```
 
 A real ceremony has a `[[token]]` table with `module` (and `softhsm2_conf`) for each replica, in the replicas' order.
+A ceremony about a fleet that exists names its directory with `fleet_directory`. One that rotates keys has no threshold,
+and a `[roles]` table: `root_of_trust`, and the key files `operator` and `auditor` of the present keys; a real one also
+`operator_token` and `auditor_token`, tables with `module`, `label`, `pin_file` (and `softhsm2_conf`).
 """
 
 from __future__ import annotations
@@ -34,7 +37,11 @@ FLEET = re.compile(r"[a-z0-9][a-z0-9-]{0,27}")  # a token's label is this, a das
 SIZES = (3, 5, 7, 9)
 LIMIT = 64 * 1024  # bytes
 MOST_CUSTODIANS = 16  # SLIP-39
-_MEMBERS = {"ceremony", "kind", "fleet", "custody", "threshold", "replicas", "replica", "participant", "token"}
+_MEMBERS = {
+    "ceremony", "kind", "fleet", "custody", "threshold", "replicas", "replica", "participant", "token",
+    "fleet_directory", "roles",
+}  # fmt: skip
+_ROLE_TOKENS = {"operator_token": "operator", "auditor_token": "auditor"}
 
 
 class CeremonyName(StrEnum):
@@ -43,6 +50,9 @@ class CeremonyName(StrEnum):
     REPLACE_TOKEN = "replace-token"
     ROTATE_KEYS = "rotate-keys"
     DESTROY_FLEET = "destroy-fleet"
+
+
+OF_A_FLEET = (CeremonyName.REPLACE_TOKEN, CeremonyName.DESTROY_FLEET)
 
 
 class Kind(StrEnum):
@@ -81,8 +91,31 @@ class PlannedToken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RoleToken:
+    """The token of an operator or auditor that makes the new key. Paths as the plan has them; the last may be ""."""
+
+    module: str
+    label: str
+    pin_file: str
+    softhsm2_conf: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roles:
+    """Paths: the root of trust that is believed now, and the files of the present keys. `tokens` by role."""
+
+    root_of_trust: str
+    operator: str
+    auditor: str
+    tokens: Mapping[str, RoleToken]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A plan that passed every check. `replica` is the one that is replaced, 0 in other ceremonies."""
+    """A plan that passed every check.
+
+    `replica` is the one that is replaced, 0 in other ceremonies; `fleet_directory` is "" for a fleet that is made here.
+    """
 
     ceremony: CeremonyName
     kind: Kind
@@ -92,6 +125,8 @@ class Plan:
     replica: int
     people: tuple[Person, ...]
     tokens: tuple[PlannedToken, ...]
+    fleet_directory: str
+    roles: Roles | None
 
     @property
     def custodians(self) -> tuple[Person, ...]:
@@ -122,10 +157,12 @@ def parse_plan(raw: bytes) -> Plan:
         kind=kind,
         fleet=_text(document, "fleet", FLEET),
         custody=_one_of(document, "custody", Custody),
-        threshold=_whole(document, "threshold", 2, MOST_CUSTODIANS),
+        threshold=0 if ceremony is CeremonyName.ROTATE_KEYS else _whole(document, "threshold", 2, MOST_CUSTODIANS),
         replica=_whole(document, "replica", 1, 255) if ceremony is CeremonyName.REPLACE_TOKEN else 0,
         people=tuple(_person(each) for each in _tables(document, "participant")),
-        tokens=_tokens(document, kind),
+        tokens=() if ceremony is CeremonyName.ROTATE_KEYS else _tokens(document, kind),
+        fleet_directory=_any_text(document, "fleet_directory") if ceremony in OF_A_FLEET else "",
+        roles=_roles(document, kind) if ceremony is CeremonyName.ROTATE_KEYS else None,
     )
     _check(plan)
     return plan
@@ -138,12 +175,16 @@ def _check(plan: Plan) -> None:
     keys = [person.key.split()[:2] for person in plan.people]
     if any(keys.count(key) > 1 for key in keys):
         raise _wrong("two participants have the same key")
-    if not plan.threshold <= len(plan.custodians) <= MOST_CUSTODIANS:
-        raise _wrong(f"threshold {plan.threshold} of {len(plan.custodians)} custodians")
     if not any(person.role is Role.ADMINISTRATOR for person in plan.people):
         raise _wrong("nobody is administrator")
+    if plan.roles is not None:
+        return
+    if not plan.threshold <= len(plan.custodians) <= MOST_CUSTODIANS:
+        raise _wrong(f"threshold {plan.threshold} of {len(plan.custodians)} custodians")
     if plan.ceremony is CeremonyName.REPLACE_TOKEN and plan.is_sealed:
         raise _wrong("nobody can add a token to a sealed fleet")
+    if plan.replica > len(plan.tokens):
+        raise _wrong(f"replica {plan.replica} is none of the {len(plan.tokens)} tokens")
     if len(plan.tokens) not in SIZES:
         raise _wrong(f"{len(plan.tokens)} tokens; a fleet has 3, 5, 7 or 9")
 
@@ -170,6 +211,30 @@ def _token(number: int, table: Mapping[str, Any]) -> PlannedToken:
         raise _wrong(f"unknown member {min(unknown)!r} of a token")
     conf = _any_text(table, "softhsm2_conf") if "softhsm2_conf" in table else ""
     return PlannedToken(replica=number, module=_any_text(table, "module"), softhsm2_conf=conf)
+
+
+def _roles(document: Mapping[str, Any], kind: Kind) -> Roles:
+    table = document.get("roles")
+    if not isinstance(table, dict) or set(table) - {"root_of_trust", "operator", "auditor", *_ROLE_TOKENS}:
+        raise _wrong("there has to be a [roles] table with the members that it may have")
+    if kind is Kind.REHEARSAL and set(table) & set(_ROLE_TOKENS):
+        raise _wrong("a rehearsal makes its tokens itself: leave the roles' tokens out")
+    tokens = {} if kind is Kind.REHEARSAL else {role: _role_token(table, name) for name, role in _ROLE_TOKENS.items()}
+    return Roles(
+        root_of_trust=_any_text(table, "root_of_trust"),
+        operator=_any_text(table, "operator"),
+        auditor=_any_text(table, "auditor"),
+        tokens=tokens,
+    )
+
+
+def _role_token(roles: Mapping[str, Any], name: str) -> RoleToken:
+    table = roles.get(name)
+    if not isinstance(table, dict) or set(table) - {"module", "label", "pin_file", "softhsm2_conf"}:
+        raise _wrong(f"roles.{name} is no table with the members that it may have")
+    conf = _any_text(table, "softhsm2_conf") if "softhsm2_conf" in table else ""
+    module, label, pin = (_any_text(table, member) for member in ("module", "label", "pin_file"))
+    return RoleToken(module=module, label=label, pin_file=pin, softhsm2_conf=conf)
 
 
 def _tables(document: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:

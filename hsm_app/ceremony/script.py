@@ -38,9 +38,8 @@ class Deed(StrEnum):
     ROLE_KEY = "make-role-key"
     ROOT_OF_TRUST = "write-root-of-trust"
     SIGN_ROOT = "sign-root-of-trust"
-    LEAVE_FLEET = "leave-old-fleet"
+    LEFT = "check-fleet-is-left"
     ERASE = "erase-token"
-    ERASED = "show-empty"
 
 
 DOES: dict[Deed, str] = {
@@ -72,9 +71,8 @@ DOES: dict[Deed, str] = {
     Deed.ROOT_OF_TRUST: "Writes the next version of the root of trust.",
     Deed.SIGN_ROOT: "Signs the next root of trust with the keys of the one before and with its own, and walks from the "
     "one before to it.",
-    Deed.LEAVE_FLEET: "Writes the next manifest: the old fleet is recover-only, and the new one is in it.",
-    Deed.ERASE: "C_DestroyObject for every object of the token.",
-    Deed.ERASED: "Lists the objects of the token: there must be none.",
+    Deed.LEFT: "Refuses to go on while the fleet's manifest says that the fleet is active.",
+    Deed.ERASE: "C_DestroyObject for every object of the token, then lists the objects: there must be none.",
 }
 
 

@@ -123,7 +123,11 @@ def destroy_fleet(plan: Plan) -> Script:
             id="warning",
             title="What is lost",
             roles=ALL,
-            text=("Every record of this fleet is lost for good, and with it every backup that nobody moved away.",),
+            text=(
+                "Every record of this fleet is lost for good, and with it every backup that nobody moved away.",
+                "All replicas are stopped.",
+            ),
+            deed=Deed.LEFT,
             confirmations=(Confirmation(f"Type the fleet's name to go on ({plan.fleet})", plan.fleet),),
         ),
         *erased,

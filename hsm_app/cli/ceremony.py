@@ -133,7 +133,8 @@ def _plan_bytes(plan_file: Path) -> bytes:
 
 
 def _ceremony(directory: Path, raw: bytes, module: Path) -> Ceremony:
-    place = Place(root=directory.resolve(), module=module)
+    root, fleet = directory.resolve(), parse_plan(raw).fleet_directory
+    place = Place(root=root, home=Path(fleet).resolve() if fleet else root, module=module)
     return Ceremony(place=place, plan_bytes=raw, software=encode_software(measure_software()), clock=_clock)
 
 

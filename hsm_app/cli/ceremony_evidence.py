@@ -67,7 +67,7 @@ def publish_evidence(directory: Path, options: FleetOptions) -> None:
     root = directory.resolve()
     plan = parse_plan(read_whole(root / PLAN))
     genesis, ended = read_genesis(root, plan)
-    place = Place(root=root, module=options.module)
+    place = Place(root=root, home=root, module=options.module)
     tokens = {token.replica: place.location(plan, token) for token in plan.tokens}
     fleet = options.plan(root, plan.fleet, len(plan.tokens), sealed=plan.is_sealed, tokens=tokens)
     if not fleet.tenants:

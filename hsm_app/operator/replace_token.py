@@ -51,15 +51,20 @@ def fresh_member(root: Path, fleet: Fleet, old: Replica, donors: Group, *, say: 
     if made is not None and made.incarnation == old.incarnation + 1:
         say(f"the fresh token of replica {old.replica} is there already")
         return made
-    retired = root / "retired" / f"replica-{old.replica}-incarnation-{old.incarnation}"
-    _move_away(files.directory, retired)
+    retired = retired_directory(root, old)
+    set_aside(files.directory, retired)
     say(f"the directory of the old replica {old.replica} was moved to {retired}")
     donor = _donor(root, donors)
     member = _make_token(files, donor, fleet, old, say)
     text = (retired / files.settings.name).read_bytes()
     write_new(files.settings, text)
-    _write_keys(files.directory / KEYS, member)
+    write_keys(files.directory / KEYS, member)
     return member
+
+
+def retired_directory(root: Path, old: Replica) -> Path:
+    """Return where the directory of a replica's incarnation goes."""
+    return root / "retired" / f"replica-{old.replica}-incarnation-{old.incarnation}"
 
 
 def same_member(old: Replica) -> Replica:
@@ -116,7 +121,7 @@ def _make_token(files: ReplicaFiles, donor: ReplicaFiles, fleet: Fleet, old: Rep
             "the keys of the carry destroyed"
         )
         keys = FleetKeys.from_bytes((files.root / "fleet-keys.bin").read_bytes())
-        fresh.check_fleet_keys(keys, _commitments(fleet))
+        fresh.check_fleet_keys(keys, commitments_of(fleet))
         fresh.inventory(sealed=False)
         say("the fresh token opens the fleet keys; its inventory holds what it should and nothing else")
     return Replica(replica=old.replica, incarnation=old.incarnation + 1, identity_public=identity, link_public=link)
@@ -128,7 +133,8 @@ def _donor(root: Path, living: Group) -> ReplicaFiles:
         if (files.directory / SO_PIN).exists():
             return files
     raise TokenError(
-        f"no living replica's {SO_PIN} lies in its directory", "Without a security officer nobody can carry the root"
+        f"no living replica's {SO_PIN} lies in its directory",
+        "Play the ceremony replace-token with the custodians first: only a security officer can let the root travel",
     )
 
 
@@ -140,7 +146,8 @@ def _location(files: ReplicaFiles, fleet: Fleet) -> TokenLocation:
     return TokenLocation(module=module, label=f"{fleet.fleet}-{files.number}", softhsm2_conf=files.softhsm2_conf)
 
 
-def _move_away(directory: Path, retired: Path) -> None:
+def set_aside(directory: Path, retired: Path) -> None:
+    """Move a replica's directory away in one rename; what was begun in its place by an earlier run goes."""
     try:
         retired.parent.mkdir(mode=0o700, exist_ok=True)
         if retired.exists():
@@ -165,7 +172,8 @@ def _retire_store(root: Path, files: ReplicaFiles, member: Replica) -> None:
         raise ConfigError(f"cannot move {files.store} away: {error.strerror}", "Check the rights to it") from error
 
 
-def _commitments(fleet: Fleet) -> FleetCommitments:
+def commitments_of(fleet: Fleet) -> FleetCommitments:
+    """Return what the manifest commits to of the fleet's keys."""
     return FleetCommitments(
         kem_public=fleet.kem_public,
         opaque_public=fleet.opaque_public,
@@ -174,7 +182,8 @@ def _commitments(fleet: Fleet) -> FleetCommitments:
     )
 
 
-def _write_keys(path: Path, member: Replica) -> None:
+def write_keys(path: Path, member: Replica) -> None:
+    """Write down the successor's entry: from here on its token counts as made."""
     document = {
         "schema": KEYS_SCHEMA,
         "replica": member.replica,

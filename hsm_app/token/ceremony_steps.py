@@ -152,6 +152,14 @@ class CeremonySteps(TokenSteps):
             for thing in self._user().get_objects()
         ]
 
+    @device_call("destroy its objects")
+    def erase(self) -> int:
+        """Destroy every object that the user of this token sees; return how many are left afterwards."""
+        self._end_session()
+        for thing in list(self._user().get_objects()):
+            thing.destroy()
+        return len(list(self._user().get_objects()))
+
     def _present(self) -> Token:
         tokens = tokens_of(self._loaded())
         initialised = [token for token in tokens if token.flags & TokenFlag.TOKEN_INITIALIZED]

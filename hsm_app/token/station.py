@@ -130,6 +130,9 @@ class TokenStation:
     def sign(self, message: bytes) -> bytes:
         return bytes(self._call("sign", message))
 
+    def erase(self) -> int:
+        return int(self._call("erase"))
+
     def objects(self, *, sealed: bool) -> list[dict[str, Any]]:
         return list(self._call("objects", sealed=sealed))
 

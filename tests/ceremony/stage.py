@@ -26,10 +26,17 @@ KILLED = 77
 class Rehearsal:
     """One ceremony on throw-away tokens."""
 
-    def __init__(self, root: Path, plan: str = "", clock: Callable[[], int] = lambda: int(time.time())) -> None:
+    def __init__(
+        self,
+        root: Path,
+        plan: str = "",
+        clock: Callable[[], int] = lambda: int(time.time()),
+        *,
+        home: Path | None = None,
+    ) -> None:
         self.root = root
         self.ceremony = Ceremony(
-            place=Place(root=root, module=softhsm()),
+            place=Place(root=root, home=home or root, module=softhsm()),
             plan_bytes=(plan or plan_text()).encode(),
             software=SOFTWARE,
             clock=clock,

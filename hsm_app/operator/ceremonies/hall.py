@@ -20,6 +20,7 @@ from hsm_app.errors import ConfigError
 from hsm_app.operator.ceremonies.custodians import Custodians
 from hsm_app.operator.ceremonies.journal import Journal
 from hsm_app.operator.ceremonies.notes import Notes
+from hsm_app.operator.fleet_directory import FleetDirectory, open_fleet_directory
 from hsm_app.operator.layout import ReplicaFiles, prepare_softhsm, write_new
 from hsm_app.token.location import TokenLocation
 from hsm_app.token.pin import pin_from_file
@@ -32,13 +33,17 @@ GO_ON = "use it"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A ceremony's directory on this machine, and the PKCS#11 module of throw-away tokens."""
+    """A ceremony's directory on this machine, the fleet's, and the PKCS#11 module of throw-away tokens.
+
+    At a genesis both directories are one; later the fleet has its own.
+    """
 
     root: Path
+    home: Path
     module: Path
 
     def files(self, replica: int) -> ReplicaFiles:
-        return ReplicaFiles(root=self.root, number=replica)
+        return ReplicaFiles(root=self.home, number=replica)
 
     def location(self, plan: Plan, token: PlannedToken) -> TokenLocation:
         """Return where a token is: below the directory in a rehearsal, as planned in a real ceremony."""
@@ -55,7 +60,7 @@ class Hall:
 
     def __init__(self, place: Place, plan: Plan, journal: Journal, room: Room, notes: Notes) -> None:
         self.place, self.plan, self.journal, self.room, self.notes = place, plan, journal, room, notes
-        self.custodians = Custodians(place.root, plan, room, notes)
+        self.custodians = Custodians(place.home, plan, room, notes)
         self._stations: dict[int, TokenStation] = {}
         self._open: set[int] = set()
         self._stack = ExitStack()
@@ -65,6 +70,10 @@ class Hall:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def fleet(self) -> FleetDirectory:
+        """Return the fleet that the ceremony is about. ConfigError when there is none."""
+        return open_fleet_directory(self.place.home)
 
     def blank(self, replica: int) -> TokenStation:
         """Return a token to which nobody has logged in."""

@@ -66,6 +66,11 @@ class Journal:
         return self._entries[-1].kind is EntryKind.END
 
     @property
+    def first_time(self) -> int:
+        """When the first line was written, POSIX seconds."""
+        return self._entries[0].time
+
+    @property
     def last_time(self) -> int:
         """When the last line was written, POSIX seconds."""
         return self._entries[-1].time

@@ -3,7 +3,7 @@
 | file of the directory | holds |
 |---|---|
 | `plan.toml`, `script.md`, `script.html` | what was agreed on; the transcript names their digests |
-| `transcript.jsonl` | the transcript and journal |
+| `transcript.jsonl`, `transcript.sig` | the transcript and journal, and a token's signature of it at the end |
 | `custody.json` | commitments to the shares |
 | `software.json` | what runs |
 | `tokens/N.json` | what each token holds at the end |
@@ -32,10 +32,15 @@ from hsm_app.operator.ceremonies.hall import Hall, Place
 from hsm_app.operator.ceremonies.journal import Journal
 from hsm_app.operator.ceremonies.play import Does, Play
 from hsm_app.operator.ceremonies.record_deeds import SOFTWARE, RecordDeeds
+from hsm_app.operator.ceremonies.role_deeds import RoleDeeds
 from hsm_app.operator.ceremonies.token_deeds import TokenDeeds
+from hsm_app.operator.ceremonies.upkeep_deeds import UpkeepDeeds
 from hsm_app.operator.layout import make_directory
+from hsm_app.token.pin import pin_from_file
+from hsm_app.token.station import TokenStation
 
 PLAN, SCRIPT, PAGE, TRANSCRIPT = "plan.toml", "script.md", "script.html", "transcript.jsonl"
+SIGNATURE = "transcript.sig"
 DRY_RUN = "dry-run"
 Clock = Callable[[], int]
 
@@ -105,12 +110,24 @@ def play(ceremony: Ceremony, journal: Journal, room: Room) -> None:
         playing = Play(ceremony.script, journal, room)
         with Hall(ceremony.place, ceremony.plan, journal, room, playing) as hall:
             playing.run(_deeds(hall))
+        _sign(ceremony)
     finally:
         os.close(owner)
 
 
 def _deeds(hall: Hall) -> Mapping[Deed, Does]:
-    return {**TokenDeeds(hall).deeds(), **RecordDeeds(hall).deeds()}
+    parts = (TokenDeeds(hall), RecordDeeds(hall), UpkeepDeeds(hall), RoleDeeds(hall))
+    return {deed: does for part in parts for deed, does in part.deeds().items()}
+
+
+def _sign(ceremony: Ceremony) -> None:
+    """Have the first token that the ceremony made keys in sign the transcript, which has ended."""
+    place, plan = ceremony.place, ceremony.plan
+    made = [step.replica for step in ceremony.script.steps if step.deed is Deed.REPLICA_KEYS]
+    for token in (token for token in plan.tokens if token.replica in made[:1]):
+        with TokenStation(place.location(plan, token)) as station:
+            station.open(pin_from_file(place.files(token.replica).pin).reveal())
+            replace_file(place.root / SIGNATURE, station.sign((place.root / TRANSCRIPT).read_bytes()))
 
 
 def _sha256(raw: bytes) -> str:

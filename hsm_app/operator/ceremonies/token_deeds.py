@@ -22,6 +22,7 @@ from hsm_app.errors import TokenError
 from hsm_app.operator.ceremonies.hall import Hall
 from hsm_app.operator.ceremonies.play import Does, Outcome
 from hsm_app.operator.layout import write_new
+from hsm_app.operator.replace_token import commitments_of
 from hsm_app.token.fleet_keys import FleetCommitments, FleetKeys
 from hsm_app.token.keyspec import ORIGIN, ROOT, TRANSPORT
 from hsm_app.token.station import TokenStation
@@ -126,7 +127,7 @@ class TokenDeeds:
     def make_fleet_keys(self, step: Step) -> Outcome:
         """Make the fleet's keys. Ones of an interrupted run were never named anywhere, and are written over."""
         keys, made = self._hall.token(step.replica).make_fleet_keys()
-        path = self._hall.place.root / FLEET_KEYS
+        path = self._hall.place.home / FLEET_KEYS
         path.unlink(missing_ok=True)
         write_new(path, keys.to_bytes())
         results = {
@@ -142,7 +143,7 @@ class TokenDeeds:
 
     def check_fleet_keys(self, step: Step) -> Outcome:
         """Prove that a token opens the fleet's keys, and that they are the ones that were written down."""
-        keys = FleetKeys.from_bytes((self._hall.place.root / FLEET_KEYS).read_bytes())
+        keys = FleetKeys.from_bytes((self._hall.place.home / FLEET_KEYS).read_bytes())
         self._hall.token(step.replica).check_fleet_keys(keys, self.commitments())
         return Outcome(results={"opens": True}, says=("It opens all four, and they are the ones that were named.",))
 
@@ -166,7 +167,10 @@ class TokenDeeds:
         )
 
     def commitments(self) -> FleetCommitments:
-        """Return what the step that made the fleet's keys wrote down."""
+        """Return what the step that made the fleet's keys wrote down; of an older fleet, what its manifest says."""
+        if self._hall.plan.fleet_directory:
+            opened = self._hall.fleet()
+            return commitments_of(opened.fleet(opened.epochs.current()))
         made = self._hall.result("fleet-keys")
         return FleetCommitments(
             kem_public=bytes.fromhex(made["kem_public"]),

@@ -1,0 +1,83 @@
+"""The deeds on a fleet that exists: its token is replaced, or the fleet is destroyed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from hsm_app.ceremony.script import Deed, Step
+from hsm_app.durable import replace_file
+from hsm_app.errors import ConfigError, TokenError
+from hsm_app.fleet.manifest import FleetState, Replica
+from hsm_app.operator.ceremonies.hall import Hall
+from hsm_app.operator.ceremonies.play import Does, Outcome
+from hsm_app.operator.replace_token import KEYS, retired_directory, set_aside, write_keys
+
+
+class UpkeepDeeds:
+    """The deeds on the fleet of one hall."""
+
+    def __init__(self, hall: Hall) -> None:
+        self._hall = hall
+
+    def deeds(self) -> Mapping[Deed, Does]:
+        return {
+            Deed.RETIRE_TOKEN: self.retire,
+            Deed.MEMBER: self.write_member,
+            Deed.LEFT: self.check_left,
+            Deed.ERASE: self.erase,
+        }
+
+    def retire(self, step: Step) -> Outcome:
+        """Move the files of the replica that is replaced aside; done before, it changes nothing."""
+        old, place = self._listed(step.replica), self._hall.place
+        retired = retired_directory(place.home, old)
+        if place.files(step.replica).directory.exists() or not retired.exists():
+            set_aside(place.files(step.replica).directory, retired)
+        says = f"The files of replica {step.replica}, incarnation {old.incarnation}, were moved to {retired.name}."
+        return Outcome(results={"incarnation": old.incarnation}, says=(says,))
+
+    def write_member(self, step: Step) -> Outcome:
+        """Write the successor's entry, and the old settings in its place, for `fleet replace-replica`."""
+        hall, number = self._hall, step.replica
+        old, files, made = self._listed(number), hall.place.files(number), hall.result(f"keys-{number}")
+        member = replace(
+            old,
+            incarnation=old.incarnation + 1,
+            identity_public=bytes.fromhex(made["identity_public"]),
+            link_public=bytes.fromhex(made["link_public"]),
+        )
+        replace_file(files.settings, (retired_directory(hall.place.home, old) / files.settings.name).read_bytes())
+        write_keys(files.directory / KEYS, member)
+        says = f"next: hsm-vault fleet replace-replica {hall.place.home} --replica {number}"
+        return Outcome(results={"incarnation": member.incarnation}, says=(says,))
+
+    def check_left(self, _: Step) -> Outcome:
+        """Refuse to destroy a fleet that people still put records into."""
+        opened = self._hall.fleet()
+        state = opened.fleet(opened.epochs.current()).state
+        if state is FleetState.ACTIVE:
+            raise ConfigError(
+                f"fleet {self._hall.plan.fleet} is active: people put records into it",
+                "Make a new fleet first, and let devices move their records (ceremony new-fleet)",
+            )
+        return Outcome(results={"state": state.value}, says=(f"The manifest says of the fleet: {state}.",))
+
+    def erase(self, step: Step) -> Outcome:
+        """Destroy every object of a token. TokenError when one is left."""
+        left = self._hall.token(step.replica).erase()
+        if left:
+            raise TokenError(f"{left} objects are left in the token", "Reset it with its maker's tool")
+        return Outcome(results={"objects": 0}, says=("The token was asked for all that it holds: there is nothing.",))
+
+    def _listed(self, replica: int) -> Replica:
+        """Return the replica's entry in the last manifest that lists it: `fleet replace-replica` may have begun."""
+        opened = self._hall.fleet()
+        current = opened.epochs.current()
+        for epoch in range(current.epoch, 0, -1):
+            manifest = current if epoch == current.epoch else opened.epochs.past(epoch)
+            for group in () if manifest is None else opened.fleet(manifest).groups:
+                for member in group.replicas:
+                    if member.replica == replica:
+                        return member
+        raise ConfigError(f"the fleet has no replica {replica}", "Check the plan")

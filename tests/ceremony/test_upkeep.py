@@ -1,0 +1,192 @@
+"""The ceremonies after genesis, on a fleet that a genesis made: real tokens and replicas, a scripted room."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from hsm_app.ceremony.room import RoomClosed
+from hsm_app.ceremony.transcript import EntryKind
+from hsm_app.epochs import read_manifest
+from hsm_app.errors import ConfigError, VaultError
+from hsm_app.fleet.manifest import FleetState
+from hsm_app.fleet.root_of_trust import Role, encode_root_of_trust, parse_root_of_trust, successor
+from hsm_app.key_files import make_key_file
+from hsm_app.operator.publication import next_manifest
+from hsm_app.signers import read_signer
+from hsm_app.token.location import TokenLocation
+from hsm_app.token.station import TokenStation
+from tests.ceremony.plans import plan_text
+from tests.ceremony.stage import Rehearsal
+from tests.fleet import trust
+from tests.live_fleet import FLEET, LiveFleet, free_ports, run, well
+from tests.token.fresh import softhsm
+
+COUNT = 3
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[LiveFleet]:
+    """A maintained fleet that a genesis made; its custodians' sheets are kept beside it."""
+    genesis = Rehearsal(tmp_path / "f", plan_text(fleet=FLEET, custody="maintained"))
+    genesis.play()
+    ports = ",".join(map(str, free_ports(2 * COUNT + 1)))
+    well("ceremony", "publish", str(genesis.root), "--ports", ports, "--argon2", "1,64,1", "--waits", "0")
+    (tmp_path / "sheets.json").write_text(json.dumps(genesis.room.sheets))
+    fleet = LiveFleet(genesis.root, COUNT)
+    yield fleet
+    fleet.stop()
+
+
+def upkeep(fleet: LiveFleet, ceremony: str, **more: object) -> Rehearsal:
+    """Return a ceremony about a fleet, with its custodians and their sheets."""
+    lines = [f'fleet_directory = "{fleet.root}"', *(f"{name} = {value}" for name, value in more.items())]
+    text = plan_text(ceremony, fleet=FLEET, custody="maintained", more="\n".join(lines))
+    rehearsal = Rehearsal(fleet.root.parent / ceremony, text, home=fleet.root)
+    rehearsal.room.sheets = json.loads((fleet.root.parent / "sheets.json").read_text())
+    return rehearsal
+
+
+@contextmanager
+def opened(fleet: LiveFleet, number: int) -> Iterator[TokenStation]:
+    """A replica's token, its user logged in."""
+    conf = fleet.root / f"replica-{number}/softhsm2.conf"
+    with TokenStation(TokenLocation(module=softhsm(), label=f"{FLEET}-{number}", softhsm2_conf=conf)) as station:
+        station.open((fleet.root / f"replica-{number}/pin").read_text().strip())
+        yield station
+
+
+# -- a token is replaced
+
+
+def test_a_token_that_died_is_replaced_by_the_custodians_and_no_record_is_lost(
+    fleet: LiveFleet, tmp_path: Path
+) -> None:
+    fleet.start()
+    config = fleet.client_config("anna", tmp_path / "phone")
+    code = json.loads(well("client", "register", "--config", str(config), "--json"))["code"]
+    fleet.kill(2)
+    shutil.rmtree(fleet.root / "replica-2/tokens")
+    rehearsal = upkeep(fleet, "replace-token", replica=2)
+    rehearsal.play()
+    assert rehearsal.entries()[-1].kind is EntryKind.END
+    done = {entry.step: entry.body for entry in rehearsal.of(EntryKind.DONE)}
+    assert done["carry-2"]["same_root"] is True
+    assert done["inventory-2"]["objects"] == ["fleet-root", "replica-identity", "replica-link"]
+    well("fleet", "replace-replica", str(fleet.root), "--replica", "2")
+    member = read_manifest(fleet.root / "manifest.json").fleet(FLEET).groups[0].find(2)
+    assert member.identity_public.hex() == done["keys-2"]["identity_public"]
+    fleet.start("replica-2")
+    fleet.kill(1)  # the new one is needed now
+    again = fleet.client_config("anna", tmp_path / "new-phone")
+    assert run("client", "recover", "--config", str(again), "--print-key", code=code).returncode == 0
+
+
+def test_every_pause_of_a_replacement_is_taken_up(fleet: LiveFleet) -> None:
+    shutil.rmtree(fleet.root / "replica-2/tokens")
+    rehearsal = upkeep(fleet, "replace-token", replica=2)
+    for step in rehearsal.ceremony.script.steps:
+        rehearsal.room.leave_at = step.id
+        with pytest.raises(RoomClosed):
+            rehearsal.play()
+    rehearsal.room.leave_at = ""
+    rehearsal.play()
+    assert rehearsal.entries()[-1].kind is EntryKind.END
+
+
+def test_without_the_fleets_custody_file_nobody_replaces_a_token(fleet: LiveFleet) -> None:
+    (fleet.root / "custody.json").unlink()
+    with pytest.raises(ConfigError, match=r"custody\.json"):
+        upkeep(fleet, "replace-token", replica=2).play()
+    assert (fleet.root / "replica-2/tokens").exists()
+
+
+# -- a fleet is destroyed
+
+
+def test_an_active_fleet_is_not_destroyed(fleet: LiveFleet) -> None:
+    with pytest.raises(ConfigError, match="is active: people put records into it"):
+        upkeep(fleet, "destroy-fleet").play()
+    with opened(fleet, 1) as station:
+        assert station.roots()["fleet-root"] == 1
+
+
+def test_a_fleet_that_was_left_is_destroyed_token_by_token(fleet: LiveFleet) -> None:
+    current = read_manifest(fleet.root / "manifest.json")
+    left = next_manifest(
+        current, now=int(time.time()), not_after=current.not_after, states={FLEET: FleetState.RECOVER_ONLY}
+    )
+    (fleet.root / "manifest.json").write_bytes(left.raw)
+    rehearsal = upkeep(fleet, "destroy-fleet")
+    rehearsal.play()
+    for number in range(1, COUNT + 1):
+        with opened(fleet, number) as station:
+            assert station.objects(sealed=False) == []
+
+
+# -- operator and auditor get new keys
+
+
+@pytest.fixture
+def roles(tmp_path: Path) -> Path:
+    """Operator's and auditor's present keys, and the root of trust that names them."""
+    keys = {role: make_key_file(tmp_path / f"{role}.pem").key for role in ("operator", "auditor")}
+    base = trust.root_of_trust()
+    (tmp_path / "root.json").write_bytes(
+        encode_root_of_trust(
+            namespace=base.namespace,
+            version=base.version,
+            issued_at=base.issued_at,
+            expires_at=base.expires_at,
+            auditors=Role(1, (keys["auditor"],)),
+            operators=Role(1, (keys["operator"],)),
+            origin=base.origin,
+            policy=base.policy_lines,
+            minimum_epoch=base.minimum_epoch,
+            maximum_age=base.maximum_age,
+        )
+    )
+    return tmp_path
+
+
+def rotation(place: Path) -> Rehearsal:
+    text = plan_text("rotate-keys").replace("threshold = 2\n", "").replace("replicas = 3\n", "")
+    text += f'[roles]\nroot_of_trust = "{place}/root.json"\noperator = "{place}/operator.pem"\n'
+    return Rehearsal(place / "rotation", text + f'auditor = "{place}/auditor.pem"\n')
+
+
+def test_new_keys_are_believed_by_who_believed_the_old_ones(roles: Path) -> None:
+    rehearsal = rotation(roles)
+    rehearsal.play()
+    old = parse_root_of_trust((roles / "root.json").read_bytes())
+    new = successor(old, (rehearsal.root / "root-of-trust.dsse.json").read_bytes().strip())
+    assert (new.version, new.operators.keys, new.auditors.keys) == (
+        old.version + 1,
+        (read_signer(rehearsal.root / "operator.toml").key,),
+        (read_signer(rehearsal.root / "auditor.toml").key,),
+    )
+    assert not set(new.operators.keys + new.auditors.keys) & set(old.operators.keys + old.auditors.keys)
+
+
+def test_every_pause_of_a_rotation_is_taken_up(roles: Path) -> None:
+    rehearsal = rotation(roles)
+    for step in rehearsal.ceremony.script.steps:
+        rehearsal.room.leave_at = step.id
+        with pytest.raises(RoomClosed):
+            rehearsal.play()
+    rehearsal.room.leave_at = ""
+    rehearsal.play()
+    assert rehearsal.entries()[-1].kind is EntryKind.END
+
+
+def test_a_key_that_nobody_believes_rotates_nothing(roles: Path) -> None:
+    (roles / "operator.pem").unlink()
+    make_key_file(roles / "operator.pem")
+    with pytest.raises(VaultError, match="the operator's key is none of the root of trust's"):
+        rotation(roles).play()
