@@ -6,7 +6,7 @@ import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,6 +32,10 @@ class Pane:
     def screen(self) -> str:
         return self.tmux("capture-pane", "-p", "-t", "pane")
 
+    def unbroken(self) -> str:
+        """Return the screen with the lines joined that the terminal had to break."""
+        return self.tmux("capture-pane", "-p", "-J", "-t", "pane")
+
     def styled(self) -> str:
         """Return the screen with the colours that are left on it."""
         return self.tmux("capture-pane", "-p", "-e", "-t", "pane")
@@ -42,21 +46,28 @@ class Pane:
 
     def wait_for(self, text: str) -> str:
         """Return the screen as soon as it shows `text`, in whatever lines it is broken into."""
+        return self.wait_until(lambda: text in " ".join(self.screen().split()), text)
+
+    def wait_until(self, is_there: Callable[[], bool], what: str) -> str:
+        """Return the screen as soon as something is there."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
-            screen = self.screen()
-            if text in " ".join(screen.split()):
-                return screen
+            if is_there():
+                return self.screen()
             time.sleep(0.05)
-        raise AssertionError(f"{text!r} does not come; the screen is:\n{self.screen()}")
+        raise AssertionError(f"{what!r} does not come; the screen is:\n{self.screen()}")
 
-    def process(self) -> int:
-        """Return the id of the process in the pane."""
-        return int(self.tmux("display-message", "-p", "-t", "pane", "#{pane_pid}"))
+    def exit_code(self) -> int:
+        """Return the exit code of what ran in the pane, once it has ended."""
+        self.wait_until(lambda: self._format("#{pane_dead}") == "1", "the end")
+        return int(self._format("#{pane_dead_status}"))
 
     def close(self) -> None:
         """Take the terminal away from what runs in it, as the end of a connection does."""
         self.tmux("kill-server")
+
+    def _format(self, what: str) -> str:
+        return self.tmux("display-message", "-p", "-t", "pane", what).strip()
 
     def tmux(self, *arguments: str) -> str:
         command = ["tmux", "-S", str(self._socket), "-f", "/dev/null", *arguments]
@@ -64,14 +75,16 @@ class Pane:
 
 
 @contextmanager
-def pane(socket: Path, command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Pane]:
+def pane(
+    socket: Path, command: Sequence[str], environment: Mapping[str, str], size: tuple[int, int] = (COLUMNS, LINES)
+) -> Iterator[Pane]:
     """Run a command in a terminal. Fails, never skips, without tmux."""
     assert shutil.which("tmux"), "tmux is not installed: run scripts/test-deps"
     opened = Pane(socket)
     settings = [f"{name}={value}" for name, value in environment.items()]
     line = shlex.join(["env", *settings, *command])
     opened.tmux(
-        "new-session", "-d", "-s", "pane", "-x", str(COLUMNS), "-y", str(LINES), "--", f"exec {line}",
+        "new-session", "-d", "-s", "pane", "-x", str(size[0]), "-y", str(size[1]), "--", f"exec {line}",
         ";", "set-option", "-g", "remain-on-exit", "on", ";", "set-option", "-g", "status", "off",
     )  # fmt: skip
     try:

@@ -45,7 +45,8 @@ class Console:
         self.height = lines or HEIGHT
         self._terminal = os.environ.get("TERM", "dumb")
         self._typed = b""
-        self._is_told = self._is_listening = False
+        self._told = 0  # the signal that somebody sent
+        self._is_listening = False
         for number in SIGNALS:
             signal.signal(number, self._interrupted)
         signal.signal(signal.SIGTSTP, signal.SIG_IGN)  # nobody puts a ceremony to sleep with a share on the screen
@@ -113,13 +114,13 @@ class Console:
         return "1" if no_colour else f"1;{style}"
 
     def _stop_if_told(self) -> None:
-        if self._is_told:
-            raise RoomClosed("somebody interrupted the ceremony", RESUME)
+        if self._told:
+            raise _gone() if self._told == signal.SIGHUP else RoomClosed("somebody interrupted the ceremony", RESUME)
 
-    def _interrupted(self, _number: int, _frame: FrameType | None) -> None:
-        if self._is_told and not self._is_listening:
+    def _interrupted(self, number: int, _frame: FrameType | None) -> None:
+        if self._told and not self._is_listening:
             raise KeyboardInterrupt
-        self._is_told = True
+        self._told = number
         if self._is_listening:
             self._stop_if_told()
         with suppress(OSError):  # the terminal may be gone already
