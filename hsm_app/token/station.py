@@ -168,7 +168,8 @@ class TokenStation:
 
 def _serve(location: TokenLocation, pipe: Connection, is_recorded: bool) -> None:
     """Run in the station's process: one step after the other, until the other end closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program that started it decides what Ctrl-C means
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):  # from the terminal, to all of its processes
+        signal.signal(number, signal.SIG_IGN)  # the program that started this one decides what they mean
     operations: list[Operation] = []
     steps = CeremonySteps(location, operations.append if is_recorded else None)
     try:

@@ -118,7 +118,7 @@ class Console:
             raise _gone() if self._told == signal.SIGHUP else RoomClosed("somebody interrupted the ceremony", RESUME)
 
     def _interrupted(self, number: int, _frame: FrameType | None) -> None:
-        if self._told and not self._is_listening:
+        if self._told and not self._is_listening and number != signal.SIGHUP:  # which kernel and shell both send
             raise KeyboardInterrupt
         self._told = number
         if self._is_listening:

@@ -104,8 +104,8 @@ class Play:
 
     def _explain(self, what: str) -> None:
         """Write an error down with what the people say of it; a terminal that is gone too says nothing."""
-        self._room.say(f"The step failed: {what}")
         try:
+            self._room.say(f"The step failed: {what}")
             reason = self._room.ask(WHAT_HAPPENED)
         except RoomClosed:
             reason = ""
