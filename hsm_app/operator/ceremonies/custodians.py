@@ -10,6 +10,7 @@ import secrets
 from pathlib import Path
 
 from hsm_app.ceremony.custody import (
+    IDENTIFIER_BITS,
     SALT_BYTES,
     SECRET_BYTES,
     CustodianShare,
@@ -27,7 +28,6 @@ from hsm_app.errors import ConfigError
 from hsm_app.operator.ceremonies.notes import Notes
 
 CUSTODY = "custody.json"
-IDENTIFIER_BITS = 15
 WHO = "Which custodian comes to the screen? "
 
 
