@@ -30,17 +30,16 @@ def fingerprint(digest: bytes) -> tuple[str, ...]:
 
 
 def fingerprint_words(digest: bytes) -> str:
-    """Return the words as one line, in groups of four."""
-    words = fingerprint(digest)
-    return "  ".join(" ".join(words[start : start + 4]) for start in range(0, COUNT, 4))
+    """Return the words as one line, each with its number, so that readers and listeners stay together."""
+    return "  ".join(f"{number}:{word}" for number, word in enumerate(fingerprint(digest), 1))
 
 
 def same_words(typed: str, digest: bytes) -> None:
     """Compare words that somebody typed, whole or four letters each, with a SHA-256. ConfigError names the first wrong.
 
-    Neither side is secret, so all of it may be shown.
+    The numbers may be typed too. Neither side is secret, so all of it may be shown.
     """
-    parts, wanted = typed.split(), fingerprint(digest)
+    parts, wanted = [part.lstrip("0123456789:") for part in typed.split()], fingerprint(digest)
     if len(parts) != COUNT:
         raise ConfigError(f"a fingerprint has {COUNT} words, and {len(parts)} were typed", "Type all of them")
     for place, (part, word) in enumerate(zip(parts, wanted, strict=True), 1):

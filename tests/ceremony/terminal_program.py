@@ -39,6 +39,10 @@ def play(room: TerminalRoom, record: Path) -> None:
         room.ask("Is the list complete?")
     elif answer == "work":
         work(room, record)
+    elif answer == "say":
+        room.say("Nobody is asked about this.")
+        room.open_step(4, 12, "next", "The next step", "all")
+        share(room)
     elif answer == "share":
         share(room)
 

@@ -252,6 +252,16 @@ def test_a_long_list_waits_to_be_read(room: Pane) -> None:
     assert {f"object {number} ?[31m?of?2J a token" for number in range(1, 41)} <= seen
 
 
+def test_nothing_is_cleared_before_it_could_be_read(room: Pane) -> None:
+    room.type("say")
+    assert "Nobody is asked about this." in room.wait_for("-- Press Enter to read on.")
+    room.press("Enter")
+    assert "Nobody is asked" not in room.wait_for("STEP 4 of 12")
+    room.wait_for("-- Press Enter to read on.")
+    room.press("Enter")
+    room.wait_for("Press Enter to see the words.")
+
+
 def has_page(room: Pane, page: int) -> bool:
     shown = room.everything()
     return "Is the list complete?" in shown or shown.count("read on.") == page

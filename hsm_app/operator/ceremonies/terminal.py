@@ -4,7 +4,8 @@ A share stands on the screen between two clearings, also when something goes wro
 custodian pressed Enter, so that everybody else has looked away, and goes at the next Enter. Shares go nowhere else. A
 word that is not in the list is told at once, where only its custodian looks, and typed again.
 
-What does not fit on the screen waits for Enter, since a serial console has nothing to scroll back to.
+What does not fit on the screen, or would be cleared before anybody could read it, waits for Enter: a serial console has
+nothing to scroll back to.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class TerminalRoom:
         self._rows = 0  # written since people last pressed a key
 
     def open_step(self, number: int, of: int, step: str, title: str, roles: str) -> None:
+        self._let_read()
         self._clear()
         now = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         self._line(f"{textwrap.shorten(self._title, TEXT - len(now) - 2):<{TEXT - len(now)}}{now}")
@@ -102,6 +104,7 @@ class TerminalRoom:
     @contextmanager
     def _private(self) -> Iterator[None]:
         """Clear screen and scroll-back before and after, whatever happens."""
+        self._let_read()
         self._clear()
         try:
             yield
@@ -120,9 +123,15 @@ class TerminalRoom:
 
     def _line(self, text: str = "", style: str = "") -> None:
         if self._rows >= self._console.height - 2:
+            if not text:
+                return
             self._read(MORE)
         self._console.line(text, style)
         self._rows += 1
+
+    def _let_read(self) -> None:
+        if self._rows:
+            self._read(MORE)
 
     def _read(self, prompt: str) -> str:
         line = self._console.read(prompt)
