@@ -32,6 +32,13 @@ class Pane:
     def screen(self) -> str:
         return self.tmux("capture-pane", "-p", "-t", "pane")
 
+    def moment(self) -> tuple[str, str]:
+        """Return the screen and the place of the cursor: a prompt waits where the cursor stands behind it."""
+        return self.screen(), self._format("#{cursor_x} #{cursor_y}")
+
+    def has_ended(self) -> bool:
+        return self._format("#{pane_dead}") == "1"
+
     def unbroken(self) -> str:
         """Return the screen with the lines joined that the terminal had to break."""
         return self.tmux("capture-pane", "-p", "-J", "-t", "pane")
@@ -59,7 +66,7 @@ class Pane:
 
     def exit_code(self) -> int:
         """Return the exit code of what ran in the pane, once it has ended."""
-        self.wait_until(lambda: self._format("#{pane_dead}") == "1", "the end")
+        self.wait_until(self.has_ended, "the end")
         return int(self._format("#{pane_dead_status}"))
 
     def close(self) -> None:
