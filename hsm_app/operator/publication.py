@@ -87,7 +87,14 @@ class Publishing:
             self.say(f"epoch {manifest.epoch} changes members: the bundle is kept for `fleet replace-replica`; run it")
         else:
             self._enter(doors, current, manifest)
+        self._keep_with_evidence(raw, manifest)
         return manifest
+
+    def _keep_with_evidence(self, raw: bytes, manifest: Manifest) -> None:
+        """Put the proof beside the evidence of the ceremony that this manifest came from."""
+        evidence = self.directory.root / "evidence"
+        if (evidence / "manifest.json").exists() and (evidence / "manifest.json").read_bytes() == manifest.raw:
+            replace_file(evidence / "bundle.json", raw)
 
     def _verified(self, raw: bytes, current: Manifest) -> Manifest:
         root = trusted_root(self.directory)

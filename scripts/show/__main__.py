@@ -1,4 +1,4 @@
-"""Show the vault at its job: five tokens, an auditor, a person who loses a phone, an operator who cheats, an attacker.
+"""Show the vault at its job: a ceremony, an auditor, a lost phone, an operator who cheats, an attacker, an audit.
 
 Everything goes through the command line that a user has, in processes of their own. Nothing outside the temporary
 directory is written, and nothing is left running, unless `--keep` is given.
@@ -12,12 +12,15 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from scripts.show.ceremony_room import play as play_ceremony
+from scripts.show.ceremony_room import testify, write_plan
 from scripts.show.fake_relay import relay_that_hands_out
 from scripts.show.parties import REPOSITORY, Parties
 from scripts.show.people import guess, new_device, same_tree
 from scripts.show.stage import VAULT, Processes, Show, free_ports, say, vault
 
 REPLICAS = 5
+FLEET = "demo-fleet"
 WAITS = "0,0,0,0,0,1,1,1,2,2"  # growing waits, short enough to watch; a real fleet's are minutes
 
 
@@ -43,6 +46,7 @@ class Play:
         self.go_on()
         self.cheat()
         self.attack()
+        self.audit()
 
     def vouch(self) -> None:
         with self.show.step("an auditor, its log, two witnesses, the operator") as shown:
@@ -50,12 +54,16 @@ class Play:
             shown.append("operator's key in a PKCS#11 token; one document names them all")
 
     def make_fleet(self) -> None:
-        with self.show.step("make five tokens, keys inside, root carried") as shown:
+        with self.show.step("a rehearsed genesis: nine people, five tokens") as shown:
+            people = self.root / "people"
+            plan = write_plan(people, FLEET, REPLICAS)
+            steps = play_ceremony(plan, self.fleet, self.module)
+            testify(self.fleet, people)
+            say("   everybody has signed that the script was followed; now the evidence and the manifest:")
             ports = ",".join(map(str, free_ports(2 * REPLICAS + 1)))
-            vault("fleet", "create", str(self.fleet), "--replicas", str(REPLICAS), "--sealed", "--waits", WAITS,
-                  "--ports", ports, "--module", str(self.module), "--root-of-trust",
-                  str(self.parties.root_of_trust))  # fmt: skip
-            shown.append("real PKCS#11 key transport; sealed; tokens remember whom to believe")
+            vault("ceremony", "publish", str(self.fleet), "--waits", WAITS, "--ports", ports, "--module",
+                  str(self.module), "--root-of-trust", str(self.parties.root_of_trust))  # fmt: skip
+            shown.append(f"{steps} steps; root carried; sealed; no custodian opens a token any more")
 
     def start(self) -> None:
         with self.show.step("start five replicas and a relay") as shown:
@@ -146,6 +154,18 @@ class Play:
             say("   the signed attempt log, as bob sees it:")
             vault("client", "status", *phone)
             shown.append("ten refusals, record destroyed, right code useless")
+
+    def audit(self) -> None:
+        with self.show.step("a stranger audits how the fleet was made") as shown:
+            vault("audit", str(self.fleet / "evidence"), "--root-of-trust", str(self.parties.root_of_trust), expect=11)
+            say("   NOT-PROVEN is no failure: SoftHSM has no maker who vouches for it, and a rehearsal is one")
+            evidence = self.root / "changed-evidence"
+            shutil.copytree(self.fleet / "evidence", evidence)
+            record = evidence / "tokens" / "3.json"
+            record.write_text(record.read_text().replace('"CKA_EXTRACTABLE": false', '"CKA_EXTRACTABLE": true', 1))
+            say("   and after a word of one token's record was changed:")
+            vault("audit", str(evidence), expect=10)
+            shown.append("from its evidence alone; a changed word is named")
 
     def device(self, name: str, account: str) -> list[str]:
         return new_device(self.root, self.fleet, name, account, "backup")
