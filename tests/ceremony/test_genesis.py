@@ -136,13 +136,12 @@ def test_a_room_that_closes_before_every_step_loses_nothing_and_repeats_nothing(
         rehearsal.play()
 
 
-@pytest.mark.parametrize("custody", ["sealed", "maintained"])
-def test_a_kill_after_any_line_is_taken_up_and_ends_well(tmp_path: Path, custody: str) -> None:
+def test_a_kill_after_any_line_is_taken_up_and_ends_well(tmp_path: Path) -> None:
     """Each run is killed a few lines after it began, so that over the ceremony every kind of line is a last one."""
-    rehearsal = Rehearsal(tmp_path / "ceremony", plan_text(custody=custody))
-    lines = random.Random(custody)
+    rehearsal = Rehearsal(tmp_path / "ceremony")
+    lines = random.Random(7)
     kills = 0
-    while rehearsal.killed_at(lines.randint(8, 26)) and rehearsal.entries()[-1].kind is not EntryKind.END:
+    while rehearsal.killed_at(lines.randint(10, 34)) and rehearsal.entries()[-1].kind is not EntryKind.END:
         kills += 1
         assert kills < 100
     assert kills > 12
