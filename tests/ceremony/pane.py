@@ -1,4 +1,9 @@
-"""A terminal of 80 by 24 that a test types into and looks at: a tmux server for each test, with a socket of its own."""
+"""A terminal of 80 by 24 that a test types into and looks at: a tmux server for each test, with a socket of its own.
+
+What runs in it is the foreground job of a shell, as at a login: the terminal's signals reach it, and it can be stopped.
+The shell writes its exit code down and stays, since tmux 3.3 does not always notice that a process has ended, and writes
+over the screen when it does.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +17,16 @@ from pathlib import Path
 
 COLUMNS, LINES = 80, 24
 PATIENCE = 20.0  # seconds until a screen that does not come is a failure
+SHELL = 'set -m; "$@"; echo $? >"$0"; exec sleep infinity'
 
 
 class Pane:
-    """What runs in it keeps the pane after its end, so that its last words can be read."""
+    """One terminal, and what runs in it."""
 
     def __init__(self, socket: Path) -> None:
         self._socket = socket
+        self._code = socket.with_suffix(".code")
+        self._code.unlink(missing_ok=True)
 
     def type(self, text: str) -> None:
         """Type a line, and Enter."""
@@ -37,7 +45,7 @@ class Pane:
         return self.screen(), self._format("#{cursor_x} #{cursor_y}")
 
     def has_ended(self) -> bool:
-        return self._format("#{pane_dead}") == "1"
+        return self._code.exists() and self._code.read_text().endswith("\n")
 
     def unbroken(self) -> str:
         """Return the screen with the lines joined that the terminal had to break."""
@@ -67,7 +75,15 @@ class Pane:
     def exit_code(self) -> int:
         """Return the exit code of what ran in the pane, once it has ended."""
         self.wait_until(self.has_ended, "the end")
-        return int(self._format("#{pane_dead_status}"))
+        return int(self._code.read_text())
+
+    def run(self, command: Sequence[str], size: tuple[int, int]) -> None:
+        """Open the terminal."""
+        line = shlex.join(["bash", "-c", SHELL, str(self._code), *command])
+        self.tmux(
+            "new-session", "-d", "-s", "pane", "-x", str(size[0]), "-y", str(size[1]), "--", f"exec {line}",
+            ";", "set-option", "-g", "status", "off",
+        )  # fmt: skip
 
     def close(self) -> None:
         """Take the terminal away from what runs in it, as the end of a connection does."""
@@ -88,12 +104,7 @@ def pane(
     """Run a command in a terminal. Fails, never skips, without tmux."""
     assert shutil.which("tmux"), "tmux is not installed: run scripts/test-deps"
     opened = Pane(socket)
-    settings = [f"{name}={value}" for name, value in environment.items()]
-    line = shlex.join(["env", *settings, *command])
-    opened.tmux(
-        "new-session", "-d", "-s", "pane", "-x", str(size[0]), "-y", str(size[1]), "--", f"exec {line}",
-        ";", "set-option", "-g", "remain-on-exit", "on", ";", "set-option", "-g", "status", "off",
-    )  # fmt: skip
+    opened.run(["env", *(f"{name}={value}" for name, value in environment.items()), *command], size)
     try:
         yield opened
     finally:
