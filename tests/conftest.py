@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.evidence.deployment import Deployment
 from tests.live_fleet import LiveFleet, free_ports
 from tests.postgres_server import PostgresServer, running
 
@@ -35,3 +36,15 @@ def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server that stays up; each store takes a schema of its own. Tests that hurt a server make one."""
     with running(free_ports(1)[0]) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    """A sealed fleet with all its evidence. Shared: look only."""
+    return Deployment.create(tmp_path_factory.mktemp("deployment") / "one")
+
+
+@pytest.fixture(scope="session")
+def other_deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    """Another fleet of the same people's, for what is swapped between two."""
+    return Deployment.create(tmp_path_factory.mktemp("deployment") / "other", fleet="fleet-2")

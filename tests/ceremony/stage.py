@@ -31,6 +31,7 @@ class Rehearsal:
         root: Path,
         plan: str = "",
         clock: Callable[[], int] = lambda: int(time.time()),
+        software: bytes = SOFTWARE,
         *,
         home: Path | None = None,
     ) -> None:
@@ -38,7 +39,7 @@ class Rehearsal:
         self.ceremony = Ceremony(
             place=Place(root=root, home=home or root, module=softhsm()),
             plan_bytes=(plan or plan_text()).encode(),
-            software=SOFTWARE,
+            software=software,
             clock=clock,
         )
         self.room = ScriptedRoom(
