@@ -147,7 +147,7 @@ def parse_plan(raw: bytes) -> Plan:
         raise _wrong(f"it has {len(raw)} bytes, more than {LIMIT}")
     try:
         document = tomllib.loads(raw.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, a number of too many digits, nested too deeply
         raise _wrong(f"it is no TOML ({error})") from None
     if unknown := set(document) - _MEMBERS:
         raise _wrong(f"unknown member {min(unknown)!r}")

@@ -20,6 +20,7 @@ from hsm_app.operator.software import wheel_files
 
 File = click.Path(path_type=Path, dir_okay=False)
 WIDTH = 78
+INDENT = 8  # so that a SHA-256 stays in one piece
 
 
 @click.command()
@@ -56,7 +57,7 @@ def _lines(verdicts: Verdicts, outcome: Outcome, *, explain: bool) -> list[str]:
     for check in CHECKS:
         verdict = verdicts[check.name]
         text = f"{check.name:<20} {verdict.outcome:<10} {verdict.why}"
-        lines += textwrap.wrap(text, WIDTH, subsequent_indent=" " * 32)
+        lines += textwrap.wrap(text, WIDTH, subsequent_indent=" " * INDENT)
         if explain:
             lines += textwrap.wrap(f"A PASS means: {check.says}", WIDTH, initial_indent="  ", subsequent_indent="  ")
             lines += textwrap.wrap(

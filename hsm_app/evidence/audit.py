@@ -42,6 +42,11 @@ def _verdict(look: Callable[[Dossier, Beliefs], str], dossier: Dossier, beliefs:
     try:
         return Verdict(Outcome.PASS, look(dossier, beliefs))
     except NotProven as reason:
-        return Verdict(Outcome.NOT_PROVEN, reason.why)
+        return Verdict(Outcome.NOT_PROVEN, _shown(reason.why))
     except (LogError, ConfigError) as error:
-        return Verdict(Outcome.FAIL, error.what)
+        return Verdict(Outcome.FAIL, _shown(error.what))
+
+
+def _shown(why: str) -> str:
+    """Parts of it come from the evidence; on a terminal they must not be able to move the cursor or turn the text."""
+    return "".join(sign if sign.isprintable() else "?" for sign in why)

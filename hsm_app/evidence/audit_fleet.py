@@ -9,11 +9,11 @@ from hsm_app.errors import LogError
 from hsm_app.evidence.attestation.reader import AttestedKey
 from hsm_app.evidence.attestation.yubihsm import YubiHsmReader
 from hsm_app.evidence.beliefs import Beliefs, NotProven
-from hsm_app.evidence.dossier import BUNDLE, MANIFEST, SOFTWARE, Dossier
+from hsm_app.evidence.dossier import BUNDLE, FLEET, MANIFEST, SOFTWARE, TRANSCRIPT, Dossier, naming
 from hsm_app.evidence.software import files_digest
 from hsm_app.evidence.token_record import KEYS, check_objects
 from hsm_app.fleet.bundle import verify_logged
-from hsm_app.fleet.manifest import Custody
+from hsm_app.fleet.manifest import AssuranceLevel, Custody
 from hsm_app.fleet.manifest_json import parse_manifest
 
 COMMITMENTS = ("kem_public", "opaque_public", "seal_check", "id_check")
@@ -23,11 +23,14 @@ READERS = (YubiHsmReader(),)
 def key_attributes(dossier: Dossier, _: Beliefs) -> str:
     """Each token of the fleet has a record, the ceremony's, with the objects of a finished replica only."""
     sealed = dossier.fleet.custody is Custody.SEALED
-    for replica in dossier.replicas:
-        number = replica.replica
-        check_objects(dossier.token(number), sealed=sealed)
-        if dossier.done(f"inventory-{number}").get("record_sha256") != dossier.sha256(f"tokens/{number}.json"):
-            raise LogError("key-attributes", f"tokens/{number}.json is not the record that the ceremony made")
+    paths = {replica.replica: f"tokens/{replica.replica}.json" for replica in dossier.replicas}
+    dossier.only("tokens", paths.values())
+    for number, path in paths.items():
+        record = dossier.token(number)
+        with naming(path):
+            check_objects(record, sealed=sealed)
+        if dossier.done(f"inventory-{number}").get("record_sha256") != dossier.sha256(path):
+            raise LogError("key-attributes", f"{path} is not the record that the ceremony made")
     return f"{len(dossier.replicas)} tokens, three keys each"
 
 
@@ -35,21 +38,33 @@ def key_binding(dossier: Dossier, _: Beliefs) -> str:
     """The fleet's public keys and check values are those of the transcript and of the tokens' records."""
     check, fleet = "key-binding", dossier.fleet
     if (fleet.fleet, fleet.custody) != (dossier.plan.fleet, dossier.plan.custody):
-        raise LogError(check, "fleet.json is of another fleet or custody than the plan")
+        raise LogError(check, f"{FLEET} is of another fleet or custody than the plan")
     if [replica.replica for replica in dossier.replicas] != [token.replica for token in dossier.plan.tokens]:
-        raise LogError(check, "fleet.json has other replicas than the plan has tokens")
+        raise LogError(check, f"{FLEET} has other replicas than the plan has tokens")
     for replica in dossier.replicas:
         keys = dict(zip(KEYS, (replica.identity_public, replica.link_public), strict=True))
         made = dossier.done(f"keys-{replica.replica}")
         if made != {"identity_public": keys[KEYS[0]].hex(), "link_public": keys[KEYS[1]].hex()}:
-            raise LogError(check, f"the keys of replica {replica.replica} are not those that the ceremony made")
+            raise LogError(
+                check, f"the keys of replica {replica.replica} in {FLEET} are not those that the ceremony made"
+            )
         if dossier.token(replica.replica).public_keys != keys:
-            raise LogError(check, f"the keys of replica {replica.replica} are not those of its token's record")
+            raise LogError(
+                check, f"the keys of replica {replica.replica} are not those of tokens/{replica.replica}.json"
+            )
+        _check_root(dossier, replica.replica)
     made = dossier.done("fleet-keys")
     for name in COMMITMENTS:
         if made.get(name) != getattr(fleet, name).hex():
-            raise LogError(check, f"{name} of the fleet is not the one that the ceremony made")
+            raise LogError(check, f"{name} in {FLEET} is not the one that the ceremony made")
     return f"{len(dossier.replicas)} replicas and the fleet's four keys"
+
+
+def _check_root(dossier: Dossier, replica: int) -> None:
+    """The ceremony showed that each token has the one root, and opens the fleet's keys with it."""
+    carried, opened = dossier.done(f"carry-{replica}"), dossier.done(f"check-{replica}")
+    if carried.get("same_root") is not True or opened.get("opens") is not True:
+        raise LogError("key-binding", f"{TRANSCRIPT} does not show that token {replica} opens the fleet's keys")
 
 
 def software_digest(dossier: Dossier, beliefs: Beliefs) -> str:
@@ -71,20 +86,24 @@ def attestation_chain(dossier: Dossier, beliefs: Beliefs) -> str:
     check = "attestation-chain"
     found = {path: content for path, content in dossier.files.items() if path.startswith("attestations/")}
     if not found:
+        if dossier.fleet.assurance.key_custody is AssuranceLevel.VENDOR_ROOTED:
+            raise LogError(check, f"{FLEET} claims that makers vouch for its keys, and there is no attestation")
         raise NotProven(
             "no device gave an attestation: key custody is self-asserted, on the word of who ran the ceremony"
         )
     if not beliefs.attestation_roots:
         raise NotProven(f"{len(found)} attestations are there; name the makers' roots that you believe")
+    own = {replica.replica: f"attestations/{replica.replica}/" for replica in dossier.replicas}
+    dossier.only("attestations", (path for path in found if path.startswith(tuple(own.values()))))
     for replica in dossier.replicas:
-        own = [content for path, content in found.items() if path.startswith(f"attestations/{replica.replica}/")]
-        attested = {_attested(content, beliefs).public for content in own}
+        paths = [path for path in found if path.startswith(own[replica.replica])]
+        attested = {_attested(path, found[path], beliefs).public for path in paths}
         if replica.identity_public not in attested:
             raise LogError(check, f"no attestation is about the identity key of replica {replica.replica}")
     return f"{len(found)} attestations, up to {len(beliefs.attestation_roots)} roots"
 
 
-def _attested(content: bytes, beliefs: Beliefs) -> AttestedKey:
+def _attested(path: str, content: bytes, beliefs: Beliefs) -> AttestedKey:
     """Return what is attested under any of the roots; the last refusal when none fits."""
     refusal = LogError("attestation-chain", "there is no root to compare with")
     for root in beliefs.attestation_roots:
@@ -93,7 +112,8 @@ def _attested(content: bytes, beliefs: Beliefs) -> AttestedKey:
                 return reader.read(content, root, beliefs.now)
             except LogError as error:
                 refusal = error
-    raise refusal
+    with naming(path):
+        raise refusal
 
 
 def sealed(dossier: Dossier, _: Beliefs) -> str:
@@ -106,9 +126,9 @@ def sealed(dossier: Dossier, _: Beliefs) -> str:
     for replica in dossier.replicas:
         number = replica.replica
         if dossier.token(number).role("fleet-root").get("CKA_EXTRACTABLE") is not False:
-            raise LogError("sealed", f"the root in token {number} is extractable")
+            raise LogError("sealed", f"tokens/{number}.json: the root is extractable")
         if dossier.done(f"seal-{number}") != {"officer_refused": True, "root_extractable": False}:
-            raise LogError("sealed", f"the transcript does not show that token {number} was sealed")
+            raise LogError("sealed", f"{TRANSCRIPT} does not show that token {number} was sealed")
     return f"{len(dossier.replicas)} tokens"
 
 
@@ -116,12 +136,13 @@ def manifest(dossier: Dossier, _: Beliefs) -> str:
     """The manifest's entry of the fleet is fleet.json, and names the statement."""
     if MANIFEST not in dossier.files:
         raise NotProven(f"{MANIFEST} is not here yet; the operator adds it when the manifest is published")
-    published = parse_manifest(dossier.file(MANIFEST))
-    entry = published.fleet(dossier.fleet.fleet)
+    published = dossier.read(MANIFEST, parse_manifest)
+    with naming(MANIFEST):
+        entry = published.fleet(dossier.fleet.fleet)
     if entry.evidence_sha256 != dossier.statement.digest:
-        raise LogError("manifest", "the manifest names other evidence, or none")
+        raise LogError("manifest", f"{MANIFEST} names another statement, or none")
     if replace(entry, evidence_sha256=None) != dossier.fleet:
-        raise LogError("manifest", "the manifest's entry of the fleet is not fleet.json")
+        raise LogError("manifest", f"the entry of the fleet in {MANIFEST} is not {FLEET}")
     return f"{published.namespace}, epoch {published.epoch}, SHA-256 {hashlib.sha256(published.raw).hexdigest()}"
 
 
@@ -131,7 +152,8 @@ def log_inclusion(dossier: Dossier, beliefs: Beliefs) -> str:
         raise NotProven(f"{BUNDLE} is not here yet; the operator adds it when the manifest is published")
     if beliefs.root_of_trust is None:
         raise NotProven("name the root of trust that you believe")
-    logged = verify_logged(dossier.file(BUNDLE), beliefs.root_of_trust)
+    with naming(BUNDLE):
+        logged = verify_logged(dossier.file(BUNDLE), beliefs.root_of_trust)
     if logged.manifest.raw != dossier.file(MANIFEST):
         raise LogError("log-inclusion", f"{BUNDLE} is of another manifest than {MANIFEST}")
     return f"in the log of {logged.manifest.namespace}"

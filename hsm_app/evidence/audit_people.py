@@ -5,38 +5,60 @@ from __future__ import annotations
 import hashlib
 
 from hsm_app.ceremony.plan import Kind, Role
-from hsm_app.ceremony.transcript import EntryKind
+from hsm_app.ceremony.transcript import SCHEMA, EntryKind
 from hsm_app.errors import LogError
 from hsm_app.evidence.beliefs import Beliefs, NotProven
-from hsm_app.evidence.dossier import BESIDE, CUSTODY, NEEDED, PLAN, SCRIPT, SIGNATURE, TRANSCRIPT, Dossier
+from hsm_app.evidence.dossier import (
+    BESIDE,
+    CUSTODY,
+    NEEDED,
+    PLAN,
+    SCRIPT,
+    SIGNATURE,
+    TRANSCRIPT,
+    Dossier,
+    naming,
+)  # fmt: skip
 from hsm_app.evidence.statement import STATEMENT, verify_envelope
 
 SHOWN = 300  # characters of a reason
 
 
 def script_digest(dossier: Dossier, _: Beliefs) -> str:
-    """The transcript begins with the digests of plan and script, and its steps are the script's, in its order."""
+    """The transcript begins with the digests of plan and script; its steps and answers are the script's."""
     check, begin, plan = "script-digest", dossier.begin, dossier.plan
     for path, name in ((SCRIPT, "script_sha256"), (PLAN, "plan_sha256")):
         if begin.get(name) != dossier.sha256(path):
             raise LogError(check, f"{path} is not the one that the transcript begins with")
-    if (begin.get("fleet"), begin.get("custody")) != (plan.fleet, plan.custody.value) or begin.get("ceremony") != (
-        plan.ceremony.value
-    ):
-        raise LogError(check, "the transcript is of another fleet, ceremony or custody than the plan")
+    agreed = {"fleet": plan.fleet, "custody": plan.custody, "ceremony": plan.ceremony, "kind": plan.kind}
+    if other := [name for name, value in agreed.items() if begin.get(name) != value]:
+        raise LogError(check, f"{TRANSCRIPT} has another {other[0]} than {PLAN}")
     done = [entry.step for entry in dossier.entries if entry.kind is EntryKind.DONE]
-    if done != dossier.steps:
-        raise LogError(check, "the steps that were done are not those of the script, in its order")
+    if done != [step for step, _ in dossier.steps]:
+        raise LogError(check, f"the steps that were done in {TRANSCRIPT} are not those of {SCRIPT}, in its order")
+    answers = {
+        (entry.step, str(entry.body.get("asked"))): str(entry.body.get("answer"))
+        for entry in dossier.entries
+        if entry.kind is EntryKind.CONFIRMED
+    }
+    for step, asked in ((step, asked) for step, questions in dossier.steps for asked in questions):
+        if not fits(asked, answers.get((step, asked), "")):
+            raise LogError(check, f"{TRANSCRIPT} has not the answer of the script, step {step}, to: {asked[:SHOWN]}")
     return f"SHA-256 {dossier.sha256(SCRIPT)}; {len(done)} steps"
+
+
+def fits(asked: str, answer: str) -> bool:
+    """Say whether it is the answer that a question of a script names itself, at its end."""
+    return asked.endswith((f": type {answer}", f"({answer})"))
 
 
 def transcript_chain(dossier: Dossier, _: Beliefs) -> str:
     """Every line has the hash of the one before, the last is the end, and it was no dry run."""
     last = dossier.entries[-1]
     if last.kind is not EntryKind.END:
-        raise LogError("transcript-chain", "the transcript has no end: it was cut off, or the ceremony is not over")
-    if dossier.begin.get("kind") not in {kind.value for kind in Kind}:
-        raise LogError("transcript-chain", f"it is a transcript of a {str(dossier.begin.get('kind'))[:20]}")
+        raise LogError("transcript-chain", f"{TRANSCRIPT} has no end: it was cut off, or the ceremony is not over")
+    if dossier.begin.get("schema") != SCHEMA or dossier.begin.get("kind") not in list(Kind):
+        raise LogError("transcript-chain", f"{TRANSCRIPT} is of a {str(dossier.begin.get('kind'))[:20]}")
     return f"{len(dossier.entries)} lines"
 
 
@@ -45,16 +67,18 @@ def signatures(dossier: Dossier, _: Beliefs) -> str:
     check = "signatures"
     if not dossier.identity.holds(dossier.file(TRANSCRIPT), dossier.file(SIGNATURE)):
         raise LogError(check, f"{SIGNATURE} is not the first token's signature of {TRANSCRIPT}")
-    statement = verify_envelope(dossier.file(STATEMENT), dossier.identity)
-    if statement.fleet != dossier.fleet.fleet:
-        raise LogError(check, f"the statement is of fleet {statement.fleet}")
+    sealed = dossier.file(STATEMENT)
+    with naming(STATEMENT):
+        statement = verify_envelope(sealed, dossier.identity)
+    if (statement.fleet, statement.ceremony) != (dossier.fleet.fleet, dossier.plan.ceremony):
+        raise LogError(check, f"{STATEMENT} is of fleet {statement.fleet}, {statement.ceremony}")
     for path, digest in statement.files.items():
         if hashlib.sha256(dossier.file(path)).digest() != digest:
             raise LogError(check, f"{path} is not the file that the statement names")
     if strange := sorted(set(dossier.files) - set(statement.files) - BESIDE):
-        raise LogError(check, f"{strange[0]} is not named by the statement")
+        raise LogError(check, f"{strange[0]} is not named by {STATEMENT}: nobody signed it")
     if missing := [path for path in NEEDED if path not in statement.files]:
-        raise LogError(check, f"the statement does not name {missing[0]}")
+        raise LogError(check, f"{STATEMENT} does not name {missing[0]}")
     silent = [person.name for person, said in dossier.testimonies().items() if said is None]
     if silent:
         raise NotProven(f"all signatures that are there hold; {', '.join(silent)} did not sign")

@@ -17,13 +17,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
+from typing import TypeVar
 
 from hsm_app.ceremony.custody import Custody, parse_custody
 from hsm_app.ceremony.plan import Person, Plan, parse_plan
 from hsm_app.ceremony.transcript import Entry, EntryKind, parse_transcript
-from hsm_app.errors import LogError
+from hsm_app.errors import ConfigError, LogError
 from hsm_app.evidence.participants import CeremonyRecord, Testimony, verify_envelope, verify_ssh
 from hsm_app.evidence.software import Software, parse_software
 from hsm_app.evidence.statement import STATEMENT, Statement, read_envelope
@@ -38,7 +40,20 @@ CUSTODY, FLEET, SOFTWARE, MANIFEST, BUNDLE = (
 )  # fmt: skip
 BESIDE = frozenset({STATEMENT, MANIFEST, BUNDLE})  # what the statement does not name
 NEEDED = (PLAN, SCRIPT, TRANSCRIPT, SIGNATURE, CUSTODY, FLEET, SOFTWARE)
-STEP_HEADING = re.compile(rb"^## [0-9]+\. .*  \(([a-z0-9-]+); [^()]*\)$", re.MULTILINE)
+STEP_HEADING = re.compile(r"## [0-9]+\. .*  \(([a-z0-9-]+); [^()]*\)")
+TO_CONFIRM = "- [ ] "
+T = TypeVar("T")
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Let a failure say which file it is about."""
+    try:
+        yield
+    except LogError as error:
+        raise LogError(error.check, f"{path}: {error.what}", error.todo) from None
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.what}", error.todo) from None
 
 
 class Dossier:
@@ -52,26 +67,37 @@ class Dossier:
             raise LogError("artifact", f"{path} is missing", "Get the whole evidence again")
         return self.files[path]
 
+    def read(self, path: str, parse: Callable[[bytes], T]) -> T:
+        content = self.file(path)
+        with naming(path):
+            return parse(content)
+
     def sha256(self, path: str) -> str:
         return hashlib.sha256(self.file(path)).hexdigest()
 
     @cached_property
     def statement(self) -> Statement:
         """As it says itself; who signed it is a check of its own."""
-        return read_envelope(self.file(STATEMENT))
+        return self.read(STATEMENT, read_envelope)
 
     @cached_property
     def plan(self) -> Plan:
-        return parse_plan(self.file(PLAN))
+        return self.read(PLAN, parse_plan)
 
     @cached_property
-    def steps(self) -> list[str]:
-        """The ids of the script's steps, off its headings."""
-        return [found.decode() for found in STEP_HEADING.findall(self.file(SCRIPT))]
+    def steps(self) -> list[tuple[str, list[str]]]:
+        """The script's steps: the id off the heading, and what people confirm in it."""
+        steps: list[tuple[str, list[str]]] = []
+        for line in self.file(SCRIPT).decode(errors="replace").split("\n"):
+            if heading := STEP_HEADING.fullmatch(line):
+                steps.append((heading[1], []))
+            elif line.startswith(TO_CONFIRM) and steps:
+                steps[-1][1].append(line.removeprefix(TO_CONFIRM))
+        return steps
 
     @cached_property
     def entries(self) -> tuple[Entry, ...]:
-        return parse_transcript(self.file(TRANSCRIPT))
+        return self.read(TRANSCRIPT, parse_transcript)
 
     @property
     def begin(self) -> Mapping[str, object]:
@@ -82,15 +108,15 @@ class Dossier:
         for entry in self.entries:
             if entry.kind is EntryKind.DONE and entry.step == step:
                 return entry.body
-        raise LogError("transcript-chain", f"the transcript has no step {step} that was done")
+        raise LogError("transcript-chain", f"{TRANSCRIPT} has no step {step} that was done")
 
     @cached_property
     def custody(self) -> Custody:
-        return parse_custody(self.file(CUSTODY))
+        return self.read(CUSTODY, parse_custody)
 
     @cached_property
     def fleet(self) -> Fleet:
-        return parse_fleet(self.file(FLEET))
+        return self.read(FLEET, parse_fleet)
 
     @property
     def replicas(self) -> tuple[Replica, ...]:
@@ -103,10 +129,10 @@ class Dossier:
 
     @cached_property
     def software(self) -> Software:
-        return parse_software(self.file(SOFTWARE))
+        return self.read(SOFTWARE, parse_software)
 
     def token(self, replica: int) -> TokenRecord:
-        record = parse_token_record(self.file(f"tokens/{replica}.json"))
+        record = self.read(f"tokens/{replica}.json", parse_token_record)
         if record.replica != replica:
             raise LogError("key-attributes", f"tokens/{replica}.json is of token {record.replica}")
         return record
@@ -120,12 +146,30 @@ class Dossier:
 
     def testimony(self, number: int, person: Person) -> Testimony | None:
         """Return what participant `number` of the plan signed, None when there is nothing. LogError when it is bad."""
-        document = f"testimonies/{number}.json"
-        if (envelope := self.files.get(f"testimonies/{number}.dsse.json")) is not None:
-            return verify_envelope(envelope.removesuffix(b"\n"), person, self.record)
-        if document not in self.files:
+        document, signature, envelope = _testimony_paths(number)
+        by_ssh = document in self.files or signature in self.files
+        if envelope in self.files:
+            if by_ssh:  # or an objection could hide behind an agreement
+                raise LogError("testimony", f"{person.name} signed twice: {document} and {envelope}")
+            with naming(envelope):
+                return verify_envelope(self.files[envelope].removesuffix(b"\n"), person, self.record)
+        if not by_ssh:
             return None
-        return verify_ssh(self.file(document), self.file(f"{document}.sig"), person, self.record)
+        testimony, signed = self.file(document), self.file(signature)
+        with naming(document):
+            return verify_ssh(testimony, signed, person, self.record)
 
     def testimonies(self) -> dict[Person, Testimony | None]:
-        return {person: self.testimony(number, person) for number, person in enumerate(self.plan.people, 1)}
+        """Return what each participant signed. LogError for a testimony of somebody who is none."""
+        people = list(enumerate(self.plan.people, 1))
+        self.only("testimonies", (path for number, _ in people for path in _testimony_paths(number)))
+        return {person: self.testimony(number, person) for number, person in people}
+
+    def only(self, directory: str, expected: Iterable[str]) -> None:
+        """LogError when a directory holds a file that nobody would look at."""
+        if strange := sorted({path for path in self.files if path.startswith(f"{directory}/")}.difference(expected)):
+            raise LogError("artifact", f"{strange[0]} is of nobody and nothing in the plan")
+
+
+def _testimony_paths(number: int) -> tuple[str, str, str]:
+    return f"testimonies/{number}.json", f"testimonies/{number}.json.sig", f"testimonies/{number}.dsse.json"

@@ -1,5 +1,7 @@
 """x"""
+
 from hsm_app.evidence.audit import audit
+
 
 def test_x(deployment, other_deployment):
     for name, verdict in audit(deployment.files, deployment.beliefs).items():

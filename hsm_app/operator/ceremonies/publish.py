@@ -124,8 +124,14 @@ def _gather(plan: FleetPlan, genesis: Genesis, signer: FirstToken) -> bytes:
 def _more(root: Path) -> Iterator[str]:
     for directory in (TESTIMONIES, TOKENS, ATTESTATIONS):
         for path in sorted((root / directory).rglob("*")):
-            if path.is_file():
+            unsigned = directory == TESTIMONIES and path.suffix == ".json" and not _is_signed(path)
+            if path.is_file() and not unsigned:
                 yield path.relative_to(root).as_posix()
+
+
+def _is_signed(testimony: Path) -> bool:
+    """A testimony that was written and never signed is nobody's word, and no evidence."""
+    return testimony.name.endswith(".dsse.json") or testimony.with_name(f"{testimony.name}.sig").exists()
 
 
 def _clear(plan: FleetPlan) -> None:
