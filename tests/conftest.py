@@ -39,12 +39,14 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """A sealed fleet with all its evidence. Shared: look only."""
-    return Deployment.create(tmp_path_factory.mktemp("deployment") / "one")
+    with Deployment.created(tmp_path_factory.mktemp("deployment") / "one") as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
-def other_deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
-    """Another fleet of the same people's, for what is swapped between two."""
-    return Deployment.create(tmp_path_factory.mktemp("deployment") / "other", fleet="fleet-2")
+def other_deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """Another fleet, of people with the same names, for what is swapped between two."""
+    with Deployment.created(tmp_path_factory.mktemp("deployment") / "other", fleet="fleet-2") as made:
+        yield made

@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
+from types import MappingProxyType
 from zipfile import ZipFile
 
-from hsm_app.ceremony.room import Room
 from hsm_app.evidence.beliefs import Beliefs
 from hsm_app.evidence.dossier import BUNDLE, FLEET, MANIFEST, SIGNATURE, TRANSCRIPT
 from hsm_app.evidence.software import encode_software
@@ -57,17 +58,14 @@ def pack_wheel(path: Path) -> Path:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Signed:
+class FirstToken:
     """Signs with the first token's replica-identity, whatever it is given."""
 
-    rehearsal: Rehearsal
+    station: TokenStation
     key: RoleKey
 
     def sign(self, message: bytes) -> bytes:
-        plan = self.rehearsal.ceremony.plan
-        with TokenStation(self.rehearsal.ceremony.place.location(plan, plan.tokens[0])) as station:
-            station.open((self.rehearsal.root / "replica-1/pin").read_text().strip())
-            return station.sign(message)
+        return self.station.sign(message)
 
 
 @dataclass(frozen=True)
@@ -79,21 +77,42 @@ class Deployment:
     wheel: Path
 
     @classmethod
-    def create(cls, root: Path, room: Room | None = None, **plan: str) -> Deployment:
-        """Play a genesis, have everybody sign, publish, and put the manifest into a log."""
+    @contextmanager
+    def created(
+        cls,
+        root: Path,
+        *,
+        answers: Sequence[tuple[str, str]] = (),
+        silent: Collection[int] = (),
+        objections: Mapping[int, str] = MappingProxyType({}),
+        **plan: str,
+    ) -> Iterator[Deployment]:
+        """Play a genesis, have people sign, publish, and put the manifest into a log.
+
+        `answers` are those that are not the script's. Who is `silent` takes the file of the testimony, and signs not.
+        """
         keys = root / "keys"
         keys.mkdir(parents=True)
         public = [make_key(keys / f"key-{number}", kind) for number, kind in enumerate(KINDS, 1)]
         text = plan_text(keys=public, **plan)  # type: ignore[arg-type]
         made = cls(Rehearsal(root / "ceremony", text, software=measured()), keys, pack_wheel(root / "vault.whl"))
-        made.rehearsal.play(room)
+        made.rehearsal.room.answers = list(answers)
+        made.rehearsal.play()
         for number in range(1, len(PEOPLE) + 1):
-            made.testify(number)
+            said = ("--object", objections[number]) if number in objections else ()
+            made.testify(number, *said, signs=number not in silent)
         (root / "root-of-trust.json").write_bytes(made.trusted.raw)
         well("ceremony", "publish", made.root, "--module", softhsm(), "--root-of-trust", root / "root-of-trust.json")
         manifest = (made.evidence / MANIFEST).read_bytes()
         (made.evidence / BUNDLE).write_bytes(trust.Log().bundle(trust.entry_of(manifest)))
-        return made
+        try:
+            yield made
+        finally:
+            made.close()
+
+    def close(self) -> None:
+        if "first_token" in self.__dict__:
+            self.first_token.station.close()
 
     @property
     def root(self) -> Path:
@@ -120,26 +139,31 @@ class Deployment:
         """Of somebody who has everything that one can bring."""
         return Beliefs(now=int(time.time()), root_of_trust=self.trusted, wheel=wheel_files(self.wheel))
 
-    @property
-    def first_token(self) -> Signed:
+    @cached_property
+    def first_token(self) -> FirstToken:
+        """Opened once, and held until the end."""
+        plan = self.rehearsal.ceremony.plan
+        station = TokenStation(self.rehearsal.ceremony.place.location(plan, plan.tokens[0]))
+        station.open((self.root / "replica-1/pin").read_text().strip())
         first = parse_fleet(self.files[FLEET]).groups[0].replicas[0]
-        return Signed(rehearsal=self.rehearsal, key=RoleKey(KeyAlgorithm.ES256, first.identity_public))
+        return FirstToken(station=station, key=RoleKey(KeyAlgorithm.ES256, first.identity_public))
 
-    def testify(self, number: int, *more: str) -> None:
+    def testify(self, number: int, *more: str, signs: bool = True) -> None:
         """Let a participant sign, as the command line tells it."""
         key = self.keys / f"key-{number}"
         if KINDS[number - 1] == "file":
             well("ceremony", "testimony", self.root, str(number), "--key", key, *more)
         else:
             well("ceremony", "testimony", self.root, str(number), *more)
-            ssh_sign(key, self.root / f"testimonies/{number}.json")
+            if signs:
+                ssh_sign(key, self.root / f"testimonies/{number}.json")
 
-    def remade(self, files: Mapping[str, bytes], signer: Signer | None = None) -> Files:
+    def remade(self, files: Mapping[str, bytes], signer: Signer | None = None, ceremony: str = "genesis") -> Files:
         """Return these files with a transcript's signature, statement, manifest and log that are of them."""
         signer = signer or self.first_token
         kept = {path: content for path, content in files.items() if path not in LEFT_OUT}
         kept[SIGNATURE] = signer.sign(kept[TRANSCRIPT])
-        statement = encode_statement(fleet=self.fleet, ceremony="genesis", assurance="self-asserted", files=kept)
+        statement = encode_statement(fleet=self.fleet, ceremony=ceremony, assurance="self-asserted", files=kept)
         entry = replace(parse_fleet(kept[FLEET]), evidence_sha256=parse_statement(statement).digest)
         manifest = with_fleet(self.files[MANIFEST], entry)
         bundle = trust.Log().bundle(trust.entry_of(manifest))
