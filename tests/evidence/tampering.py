@@ -60,7 +60,7 @@ def leaving_out(step: str, kind: str) -> Tell:
     return lambda entries: [entry for entry in entries if (entry.step, entry.kind) != (step, kind)]
 
 
-def saying(step: str, kind: str, **body: object) -> Tell:
+def saying(step: str, kind: str, /, **body: object) -> Tell:
     """Change the body of a step's entries of one kind."""
     return lambda entries: [
         replace(entry, body={**entry.body, **body}) if (entry.step, entry.kind) == (step, kind) else entry

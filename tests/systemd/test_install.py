@@ -104,7 +104,11 @@ def test_a_machine_without_systemd_analyze_is_told_so(tmp_path: Path) -> None:
 
 def test_make_hands_on_where_and_what() -> None:
     planned = subprocess.run(
-        ["make", "-n", "--no-print-directory", "units", "DESTDIR=/x", "PROGRAM=/y"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "-n", "--no-print-directory", "units", "DESTDIR=/x", "PROGRAM=/y"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert planned.stdout == 'DESTDIR="/x" PROGRAM="/y" scripts/units\n'
 
