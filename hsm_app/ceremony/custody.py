@@ -128,7 +128,10 @@ def recognise(custody: Custody, custodian: str, typed: str) -> CustodianShare:
 
 
 def combine(custody: Custody, shares: Sequence[CustodianShare]) -> bytes:
-    """Return the secret from M or more shares, each committed to in `custody`. ConfigError for anything else."""
+    """Return the secret from M or more shares, each committed to in `custody`. ConfigError for anything else.
+
+    VAULT-CUSTODY-THRESHOLD
+    """
     names = [share.custodian for share in shares]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise ConfigError(f"the share of {twice} was given twice", "Give the shares of different custodians")

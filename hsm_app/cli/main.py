@@ -57,9 +57,10 @@ class LazyGroups(click.Group):
 def cli() -> None:
     """Keep the key of an end-to-end encrypted backup in a fleet of HSMs, behind a recovery code and ten guesses.
 
-    Exit codes: 0 done, 2 wrong usage, 3 configuration, 4 protocol, 6 token, 7 no majority, 8 store, 9 backup file,
-    10 log or bundle, 20 and up refused by policy (21 wrong code, 22 destroyed, 23 no record, 24 retry later, 25 account
-    token, 26 stale, 27 owner's signature needed, 28 tenant's limit, 29 attempt id reused).
+    Exit codes: 0 done, 2 wrong usage, 3 configuration, 4 protocol, 5 ceremony paused, 6 token, 7 no majority, 8 store,
+    9 backup file, 10 log, bundle, evidence or software, 11 not proven, 20 and up refused by policy (21 wrong code,
+    22 destroyed, 23 no record, 24 retry later, 25 account token, 26 stale, 27 owner's signature needed, 28 tenant's
+    limit, 29 attempt id reused).
     """
 
 

@@ -5,7 +5,8 @@ to the device: C_GenerateKey, C_GenerateKeyPair, C_CreateObject, C_WrapKey, C_Un
 C_DestroyObject, and C_GetAttributeValue when it asks for CKA_VALUE. Searches and other reads are not: they change
 nothing, and the inventory at the end shows what they found.
 
-Never recorded: a key's value, a wrapped key (only its SHA-256), a PIN, what is signed, a signature.
+Never recorded (VAULT-CEREMONY-NO-SECRET): a key's value, a wrapped key (only its SHA-256), a PIN, what is signed, a
+signature.
 """
 
 from __future__ import annotations

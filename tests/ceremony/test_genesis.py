@@ -67,6 +67,7 @@ def test_every_step_is_done_once_and_the_transcript_ends(which: str, request: py
 
 
 def test_no_secret_stands_in_the_transcript_or_on_the_screen(sealed: Rehearsal) -> None:
+    """VAULT-CEREMONY-NO-SECRET"""
     said = (sealed.root / "transcript.jsonl").read_text() + "\n".join(sealed.room.shown)
     secret = shares(sealed, "Cleo", "Eve")
     pins = [(sealed.root / f"replica-{number}/pin").read_text().strip() for number in (1, 2, 3)]
@@ -95,6 +96,7 @@ def test_each_call_that_makes_or_moves_a_key_is_recorded_with_its_attributes(sea
 
 
 def test_after_sealing_no_custodian_opens_a_token_and_no_root_comes_out(sealed: Rehearsal) -> None:
+    """VAULT-SEAL-SHOWN"""
     secret = shares(sealed, "Cleo", "Dan")
     assert not any(officer_opens(sealed, number, secret) for number in (1, 2, 3))
     done = {entry.step: entry.body for entry in sealed.of(EntryKind.DONE)}
@@ -103,6 +105,7 @@ def test_after_sealing_no_custodian_opens_a_token_and_no_root_comes_out(sealed: 
 
 
 def test_any_two_of_three_custodians_are_officer_of_a_maintained_token_and_one_is_not(maintained: Rehearsal) -> None:
+    """VAULT-CUSTODY-THRESHOLD"""
     names = list(maintained.room.sheets)
     for number, pair in enumerate(itertools.combinations(names, 2), 1):
         assert officer_opens(maintained, number, shares(maintained, *pair))
@@ -120,6 +123,7 @@ def test_any_two_of_three_custodians_are_officer_of_a_maintained_token_and_one_i
 
 
 def test_a_room_that_closes_before_every_step_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
+    """VAULT-CEREMONY-DONE-ONCE"""
     rehearsal = Rehearsal(tmp_path / "ceremony")
     for step in rehearsal.ceremony.script.steps:
         rehearsal.room.leave_at = step.id
@@ -303,6 +307,7 @@ def test_the_inventory_finds(tmp_path: Path, plant: Callable[[Session], None]) -
 
 
 def test_after_a_refused_reading_no_key_of_the_carry_is_left(tmp_path: Path) -> None:
+    """VAULT-CARRY-ENDS"""
     rehearsal = Rehearsal(tmp_path / "ceremony", MAINTAINED)
     rehearsal.room.leave_at = "carry-2"
     with pytest.raises(RoomClosed):

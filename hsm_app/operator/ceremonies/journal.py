@@ -1,8 +1,8 @@
 """The transcript on disk, as it grows: a line is durable before what follows it happens.
 
-The transcript is also the journal. A step whose `done` is there is never played again; one that was started and is not
-done was interrupted, and its deed looks at the token first. A line that a crash or a full disk cut short is no line:
-it is taken away, so what is read back is always whole.
+The transcript is also the journal (VAULT-CEREMONY-DONE-ONCE). A step whose `done` is there is never played again; one
+that was started and is not done was interrupted, and its deed looks at the token first. A line that a crash or a full
+disk cut short is no line: it is taken away, so what is read back is always whole.
 """
 
 from __future__ import annotations

@@ -95,7 +95,10 @@ class TokenDeeds:
         return Outcome(says=("The root is made; it is in this token only.",))
 
     def carry(self, step: Step) -> Outcome:
-        """Carry the root to a token. Its transport key and the TRUSTED object are gone afterwards, also on an error."""
+        """Carry the root to a token. Its transport key and the TRUSTED object are gone afterwards, also on an error.
+
+        VAULT-CARRY-ENDS
+        """
         hall, number = self._hall, step.replica
         giver = self._giver(number)
         receiver, donor, officer = hall.token(number), hall.token(giver), hall.officer_pin(giver)
@@ -148,7 +151,7 @@ class TokenDeeds:
         return Outcome(results={"opens": True}, says=("It opens all four, and they are the ones that were named.",))
 
     def seal(self, step: Step) -> Outcome:
-        """Take the officer's PIN away from everybody, and show that the custodians' one is refused."""
+        """Take the officer's PIN from everybody, and show that the custodians' one is refused (VAULT-SEAL-SHOWN)."""
         hall, number = self._hall, step.replica
         station, officer = hall.token(number), hall.officer_pin(number)
         if not (hall.was_interrupted(step) and station.refuses_officer(officer)):
