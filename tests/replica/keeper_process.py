@@ -43,7 +43,7 @@ class Stops:
         if point == self._point:
             self._turn -= 1
             if self._turn == 0:
-                print("at", point, flush=True)
+                print(f"at {point}", flush=True)
                 sys.stdin.read()
 
     def around(self, point: str, call: Callable[[], Any]) -> None:
@@ -101,7 +101,8 @@ def open_anchor(location: TokenLocation) -> tuple[TokenOwner, StoppingAnchor]:
 def vote(keeper: VoteKeeper, batch: int) -> None:
     ballot = Ballot(batch, 1, 1, keeper.boot)
     accepted = keeper.vote([Question(RECORD, Accept(ballot=ballot, value=b"batch %d" % batch, next=ballot))])
-    print("answered", batch if accepted[0].granted else "no", flush=True)
+    # One string, one write: a kill cannot tear the number off, not even from an unbuffered output.
+    print(f"answered {batch if accepted[0].granted else 'no'}", flush=True)
 
 
 def main(directory: Path, store: Path, point: str, turn: int) -> None:

@@ -46,7 +46,7 @@ try:
         batch += 1
         # Every batch writes eight records anew, and all with its own number: half a batch would show.
         write(store, {record(n): slot(batch, batch.to_bytes(4, "big") * 500) for n in range(8)})
-        print("committed", batch, flush=True)
+        print(f"committed {batch}", flush=True)  # one string, one write: a kill cannot tear the number off
 except StoreError as error:
     print("refused", error, flush=True)
 """

@@ -46,7 +46,7 @@ try:
         write(store, {record(n): slot(batch, batch.to_bytes(4, "big") * 500) for n in range(8)})
         if mode == "fill":
             write(store, {RecordId(batch.to_bytes(32, "big")): slot(1, bytes(16_000))})
-        print("committed", batch, flush=True)
+        print(f"committed {batch}", flush=True)  # one string, one write: a kill cannot tear the number off
 except StoreError as error:
     print("refused", error, flush=True)
 """
