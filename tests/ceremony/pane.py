@@ -2,7 +2,8 @@
 
 What runs in it is the foreground job of a shell, as at a login: the terminal's signals reach it, and it can be stopped.
 The shell writes its exit code down and stays, since tmux 3.3 does not always notice that a process has ended, and
-writes over the screen when it does.
+writes over the screen when it does. It is dash, with a trap for SIGINT: when an interrupt has ended its job, bash ends
+too, trap or not.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 COLUMNS, LINES = 80, 24
 PATIENCE = 20.0  # seconds until a screen that does not come is a failure
-SHELL = 'set -m; "$@"; echo $? >"$0"; exec sleep infinity'
+SHELL = 'set -m; trap : INT; "$@"; echo $? >"$0"; exec sleep infinity'
 
 
 class Pane:
@@ -79,7 +80,7 @@ class Pane:
 
     def run(self, command: Sequence[str], size: tuple[int, int]) -> None:
         """Open the terminal."""
-        line = shlex.join(["bash", "-c", SHELL, str(self._code), *command])
+        line = shlex.join(["dash", "-c", SHELL, str(self._code), *command])
         self.tmux(
             "new-session", "-d", "-s", "pane", "-x", str(size[0]), "-y", str(size[1]), "--", f"exec {line}",
             ";", "set-option", "-g", "status", "off",
