@@ -1,7 +1,8 @@
 """One connection to PostgreSQL that is a replica's alone, and a server that keeps what it has said to keep.
 
 - **Alone.** An advisory lock on the schema's oid is taken by this very connection and held until it ends; a second
-  process is refused. The server gives the lock up only when the session is over, and a session's transaction is then
+  process is refused, after a wait in which a server notices that the process before it has ended. The server gives the
+  lock up only when the session is over, and a session's transaction is then
   committed or undone: so nothing of ours can still become durable beside a successor. A lost connection is never taken
   up again: it ends the process (a pooler that moves sessions between connections breaks this; connect without one).
 - **Durable.** synchronous_commit is switched on here; a server with fsync or full_page_writes off is refused, when the
@@ -33,7 +34,8 @@ SET synchronous_commit = on; SET default_transaction_isolation = 'read committed
 SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0; SET lock_timeout = '10s'; SET jit = off;
 SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3
 """
-_LOCK = "SELECT pg_try_advisory_lock((%s::bigint << 32) | oid::bigint) FROM pg_namespace WHERE nspname = %s"
+_LOCK = "SELECT pg_advisory_lock((%s::bigint << 32) | oid::bigint) FROM pg_namespace WHERE nspname = %s"
+_LOCK_WAIT = "3s"  # a busy server needs a moment to end the session of a process that was killed
 
 
 def connect(place: PostgresPlace) -> psycopg.Connection:
@@ -76,14 +78,23 @@ def _prepare(session: psycopg.Connection, place: PostgresPlace) -> None:
     if read_only != "off":
         raise refused(place, "it is read-only", "Name the primary server, not a standby")
     check_durable(place, tuple(durable))
-    words = (APPLICATION_ID, place.schema)
-    found = session.execute(_LOCK, words).fetchall()
-    if not found:
-        session.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(place.schema)))
-        found = session.execute(_LOCK, words).fetchall()
-    if found != [(True,)]:
-        raise refused(place, "another process has it open", "Stop the other replica process; one store has one owner")
+    _lock(session, place)
     session.execute(sql.SQL("SET search_path = {}").format(sql.Identifier(place.schema)))
+
+
+def _lock(session: psycopg.Connection, place: PostgresPlace) -> None:
+    """Take the schema for this session alone, and create it when it is missing."""
+    words = (APPLICATION_ID, place.schema)
+    try:
+        with session.transaction():  # SET LOCAL ends with it, the session's lock does not
+            session.execute(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'")
+            if not session.execute(_LOCK, words).fetchall():
+                session.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(place.schema)))
+                session.execute(_LOCK, words)
+    except psycopg.errors.LockNotAvailable:
+        raise refused(
+            place, "another process has it open", "Stop the other replica process; one store has one owner"
+        ) from None
 
 
 def _password(path: Path) -> str:

@@ -6,6 +6,7 @@ What both stores do is in `test_store.py`; dying servers, cut connections and fu
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,17 @@ def test_one_server_holds_the_stores_of_several_replicas(postgres_server: Postgr
     with closing(first.open()) as one, closing(second.open()) as other:
         write(one, {record(1): slot(1)})
         assert (one.count(), other.count()) == (1, 0)
+
+
+def test_who_comes_while_the_session_before_is_not_over_yet_waits_for_its_end(place: ServerPlace) -> None:
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    before = PostgresStore(place.target, OWNER)
+    with ThreadPoolExecutor(1) as other:
+        after = other.submit(lambda: place.open().close())
+        while place.server.execute(waiting) == [(0,)]:
+            assert not after.done()  # or it was refused
+        before.close()
+        after.result()
 
 
 def test_commits_are_synced_before_they_return(place: ServerPlace) -> None:
