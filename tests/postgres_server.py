@@ -93,6 +93,9 @@ class PostgresServer:
             with suppress(ProcessLookupError):
                 os.kill(each, signal.SIGKILL)
         self._process.wait()
+        for each in map(int, backends):  # until then they hold the memory that a new server asks for
+            while _runs(each):
+                time.sleep(0.01)
 
     def stop(self) -> None:
         """End the server and remove its directory."""
@@ -148,6 +151,14 @@ class PostgresServer:
             cwd="/",
             env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
         )
+
+
+def _runs(pid: int) -> bool:
+    """Say whether a process is there and no zombie; what was its child is init's by now."""
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
