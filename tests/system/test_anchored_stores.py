@@ -12,6 +12,7 @@ so. Every point of a crash is in `tests/replica/test_keeper_kills.py`.
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import sqlite3
@@ -24,11 +25,13 @@ from uuid import uuid4
 
 import pytest
 
-from tests.live_fleet import LiveFleet, free_ports, well
+from tests.live_fleet import LiveFleet, run, well
+from tests.ports import free_ports
 from tests.system.test_main_job import guess, register
 from tests.system.test_misuse import replaced, with_manifest
 
 ONE, OTHER = 5, 4  # the replicas that things are done to
+LEVEL_SECONDS = 60  # until a test gives up
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +89,18 @@ def digests(fleet: LiveFleet, number: int) -> list[tuple[object, ...]]:
     """What a replica that does not run has anchored of its rows."""
     with closing(sqlite3.connect(fleet.root / f"replica-{number}" / "store.sqlite")) as rows:
         return rows.execute("SELECT * FROM buckets ORDER BY number").fetchall()
+
+
+def wait_until_all_have_all(fleet: LiveFleet) -> None:
+    """Wait until every replica has a row for each record: a majority has answered, the others hear of it later."""
+    deadline = time.monotonic() + LEVEL_SECONDS
+    while len({each["records"] for each in json.loads(status(fleet))["replicas"]}) > 1:
+        assert time.monotonic() < deadline, status(fleet)
+        time.sleep(0.05)
+
+
+def status(fleet: LiveFleet) -> str:
+    return run("fleet", "status", str(fleet.root), "--json").stdout
 
 
 def register_until(
@@ -231,6 +246,7 @@ def test_a_running_replica_ends_at_the_first_touch_when(own_fleet: LiveFleet, tm
     own_fleet.start()
     register(own_fleet, f"other-{tmp_path.name}", tmp_path / "other")
     config, code, key = register(own_fleet, tmp_path.name, tmp_path / "phone")
+    wait_until_all_have_all(own_fleet)
     own_fleet.kill(ONE)
     good = Copies.of(own_fleet, ONE, tmp_path / "good")
     sql(own_fleet, statement)
