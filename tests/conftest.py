@@ -8,7 +8,9 @@ import pytest
 from hypothesis import settings
 
 from tests.evidence.deployment import Deployment
-from tests.live_fleet import LiveFleet, free_ports
+from tests.groups import keep_together
+from tests.live_fleet import LiveFleet
+from tests.ports import free_ports
 from tests.postgres_server import PostgresServer, running
 
 settings.register_profile("vault", deadline=None)  # an example may be slow on a busy machine; speed is no test's matter
@@ -50,3 +52,8 @@ def other_deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deplo
     """Another fleet, of people with the same names, for what is swapped between two."""
     with Deployment.created(tmp_path_factory.mktemp("deployment") / "other", fleet="fleet-2") as made:
         yield made
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in a hook of the same name
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    keep_together(items)

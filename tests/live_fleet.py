@@ -6,11 +6,8 @@ neither is what these tests are about; both are ordinary policy values of the ma
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,26 +15,13 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.ports import free_ports
+
 VAULT = str(Path(sys.executable).parent / "hsm-vault")
 READY_SECONDS = 60
-PORTS = range(12_000, 32_000)
 FLEET = "test-fleet"
 # PYTHONPATH, so that the programs of the work tree under test run, also where the environment belongs to another one.
 SURROUNDINGS = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that are free, below those that the kernel gives to outgoing connections.
-
-    One of those could be somebody's while its replica is down, and then that replica could not start again.
-    """
-    found: list[int] = []
-    for port in random.sample(PORTS, len(PORTS)):
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise AssertionError(f"{count} free ports below {PORTS.stop} are not to be had")
 
 
 def run(*words: str, code: str | None = None, home: Path | None = None) -> subprocess.CompletedProcess[str]:

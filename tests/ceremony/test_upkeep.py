@@ -25,7 +25,8 @@ from hsm_app.token.station import TokenStation
 from tests.ceremony.plans import plan_text
 from tests.ceremony.stage import Rehearsal
 from tests.fleet import trust
-from tests.live_fleet import FLEET, LiveFleet, free_ports, run, well
+from tests.live_fleet import FLEET, LiveFleet, run, well
+from tests.ports import free_ports
 from tests.token.fresh import softhsm
 
 COUNT = 3

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -26,6 +25,7 @@ from hsm_app.replica.peers import Peers
 from hsm_app.replica.register import Register
 from hsm_app.replica.votes import OwnVoter, VoteWorker
 from hsm_app.wire.hello import Hello
+from tests.ports import free_ports
 from tests.replica.memory_store import MemoryStore, memory_keeper
 
 T = TypeVar("T")
@@ -63,14 +63,6 @@ class LinkTokens:
     async def run(self, job: Callable[[Token], T]) -> T:
         await asyncio.sleep(self._seconds)
         return job(self._token)  # type: ignore[arg-type]
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports: list[int] = [opened.getsockname()[1] for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return ports
 
 
 def public_name(replica: int) -> bytes:

@@ -34,7 +34,8 @@ from hsm_app.wire.votes import (
     encode_requests,
     value_hash,
 )
-from tests.replica.link_group import HELLO, LinkToken, Member, free_ports, linked, public_name, running, until
+from tests.ports import free_ports
+from tests.replica.link_group import HELLO, LinkToken, Member, linked, public_name, running, until
 
 R = RecordId(b"r" * 32)
 B1, B2 = Ballot(1, 1, 1, 7), Ballot(2, 1, 1, 7)

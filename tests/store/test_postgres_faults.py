@@ -21,7 +21,7 @@ import pytest
 from hsm_app.errors import StoreError
 from hsm_app.ports import Store
 from hsm_app.store.postgres import PostgresStore
-from tests.live_fleet import free_ports
+from tests.ports import free_ports
 from tests.postgres_server import PostgresServer, running
 from tests.store.places import OWNER, ServerPlace, fresh_place, record, slot, write
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.fleet import trust
-from tests.live_fleet import VAULT, free_ports, run, well
+from tests.live_fleet import VAULT, run, well
+from tests.ports import free_ports
 
 NAMESPACE = trust.NAMESPACE
 ORIGIN = "log.example/fleets"

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from hsm_app.client.state import BEGUN, DeviceState, Migration
-from tests.live_fleet import FLEET, LiveFleet, free_ports, run, well
+from tests.live_fleet import FLEET, LiveFleet, run, well
+from tests.ports import free_ports
 from tests.system.published_fleet import CODE, World, client, kept, published_world
 
 NEW = "next-fleet"

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live_fleet import LiveFleet, free_ports, well
+from tests.live_fleet import LiveFleet, well
+from tests.ports import free_ports
 from tests.postgres_server import PostgresServer, running
 
 NUMBER = 5
