@@ -98,8 +98,11 @@ def _lines(verdicts: Verdicts, *, explain: bool) -> list[str]:
 
 
 def _as_json(audited: Sequence[Audited], outcome: Outcome) -> str:
-    newest, *before = ({"evidence": location, "checks": _checks(verdicts)} for location, verdicts in audited)
-    return json.dumps({"outcome": outcome.value, **newest, "before": before}, indent=1)
+    newest, *before = (
+        {"evidence": location, "outcome": overall(verdicts).value, "checks": _checks(verdicts)}
+        for location, verdicts in audited
+    )
+    return json.dumps({**newest, "outcome": outcome.value, "before": before}, indent=1)
 
 
 def _checks(verdicts: Verdicts) -> list[dict[str, str]]:

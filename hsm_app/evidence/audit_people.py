@@ -7,7 +7,7 @@ import hashlib
 from hsm_app.ceremony.plan import Kind, Role
 from hsm_app.ceremony.transcript import SCHEMA, EntryKind
 from hsm_app.errors import LogError
-from hsm_app.evidence.audit_successor import check_custodians_go_on, check_predecessor
+from hsm_app.evidence.audit_successor import check_custodians_go_on, check_predecessor, check_shares
 from hsm_app.evidence.beliefs import Beliefs, NotProven
 from hsm_app.evidence.dossier import (
     BESIDE,
@@ -96,7 +96,9 @@ def custodian_threshold(dossier: Dossier, _: Beliefs) -> str:
     Where a token was replaced, the custodians are those of the evidence before.
     """
     check, plan, custody = "custodian-threshold", dossier.plan, dossier.custody
-    if not dossier.is_replacement and dossier.done("custody").get("custody_sha256") != dossier.sha256(CUSTODY):
+    if dossier.is_replacement:
+        check_shares(dossier)
+    elif dossier.done("custody").get("custody_sha256") != dossier.sha256(CUSTODY):
         raise LogError(check, f"{CUSTODY} is not the one of the ceremony")
     names = [person.name for person in plan.custodians]
     if (custody.fleet, custody.threshold) != (plan.fleet, plan.threshold) or [

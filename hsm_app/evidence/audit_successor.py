@@ -64,22 +64,25 @@ def check_fleet_goes_on(dossier: Dossier) -> str:
     return f"replica {number} is new; {others} replicas and the fleet's four keys are those of the evidence before"
 
 
+def check_shares(dossier: Dossier) -> None:
+    """LogError ("custodian-threshold") unless a threshold of custodians, and nobody else, gave shares."""
+    plan, gave = dossier.plan, dossier.done("shares").get("custodians")
+    givers = set(map(str, gave)) if isinstance(gave, list) else set()
+    if not givers <= {person.name for person in plan.custodians} or len(givers) < plan.threshold:
+        raise LogError(THRESHOLD, f"{TRANSCRIPT} does not show that {plan.threshold} custodians gave their shares")
+
+
 def check_custodians_go_on(dossier: Dossier, agreeing: Sequence[Person]) -> None:
-    """The custodians are those of the evidence before, some gave shares, and enough agree with the keys they had.
+    """The custodians are those of the evidence before, and enough of them agree with the keys that they had.
 
     LogError ("custodian-threshold"), NotProven.
     """
-    plan = dossier.plan
-    names = {person.name for person in plan.custodians}
-    gave = dossier.done("shares").get("custodians")
-    if not isinstance(gave, list) or not set(map(str, gave)) <= names or len(set(map(str, gave))) < plan.threshold:
-        raise LogError(THRESHOLD, f"{TRANSCRIPT} does not show that {plan.threshold} custodians gave their shares")
     before = _predecessor(dossier)
     if dossier.file(CUSTODY) != before.file(CUSTODY):
         raise LogError(THRESHOLD, f"{CUSTODY} is not that of the evidence before")
     had = {person.name: key_of(person) for person in before.plan.custodians}
     known = [person.name for person in agreeing if had.get(person.name) == key_of(person)]
-    if len(known) < plan.threshold:
+    if len(known) < dossier.plan.threshold:
         raise NotProven(
             f"{len(agreeing)} custodians agree, and {len(known)} of them with the key of the evidence before; ask the "
             "others whether the new one is theirs"

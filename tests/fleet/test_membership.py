@@ -19,6 +19,7 @@ from hsm_app.fleet.manifest_json import parse_manifest
 from hsm_app.fleet.membership import check_entry
 from hsm_app.fleet.membership_certificate import SweepCertificate, parse_certificate, statement
 from hsm_app.fleet.membership_manifests import with_replica, without_replica
+from hsm_app.fleet.publication import check_publication
 from hsm_app.model import ReplicaId
 from tests.fleet.example import NOW, example_fleet, point, private_key
 
@@ -159,6 +160,7 @@ def test_an_epoch_that_adds_a_replica_may_name_the_evidence_of_its_token() -> No
     first, removed, with_it = following(EVIDENT, OTHER_EVIDENCE)
     assert with_it.fleets[0].evidence_sha256 == OTHER_EVIDENCE
     check_entry(first, removed, with_it, [certificate(removed)])
+    check_publication(with_it, removed, NOW)
     check_entry(removed, with_it, without_replica(with_it, FLEET, 1, issued_at=NOW))
     assert following(EVIDENT)[2].fleets[0].evidence_sha256 == EVIDENT.evidence_sha256
 

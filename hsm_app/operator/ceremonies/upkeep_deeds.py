@@ -49,7 +49,7 @@ class UpkeepDeeds:
         )
         replace_file(files.settings, (retired_directory(hall.place.home, old) / files.settings.name).read_bytes())
         write_keys(files.directory / KEYS, member)
-        says = f"next: hsm-vault fleet replace-replica {hall.place.home} --replica {number}"
+        says = f"when the evidence is published: hsm-vault fleet replace-replica {hall.place.home} --replica {number}"
         return Outcome(results={"incarnation": member.incarnation}, says=(says,))
 
     def check_left(self, _: Step) -> Outcome:
