@@ -8,9 +8,11 @@ operator's commands refuse. Not covered, since no evidence can tell: a token tha
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -21,15 +23,22 @@ from hsm_app.evidence.verdict import Outcome, Verdicts
 from hsm_app.fleet.manifest import FleetState, Manifest
 from hsm_app.fleet.manifest_encoding import encode_manifest
 from hsm_app.fleet.manifest_json import parse_fleet, parse_manifest
+from hsm_app.model import FleetId
+from hsm_app.monitor.evidence_source import read_evidence
+from hsm_app.operator.ceremonies.hall import Place
+from hsm_app.operator.ceremonies.publish_replacement import publish_replacement
 from hsm_app.operator.fleet_directory import FleetDirectory
 from hsm_app.operator.layout import ReplicaFiles
-from hsm_app.operator.replace_evidence import evidence_of, note_evidence
+from hsm_app.operator.publication import next_manifest
+from hsm_app.operator.replace_evidence import complete_evidence, evidence_of, note_evidence, prove_evidence
 from tests.cli.command import run
 from tests.evidence.deployment import Deployment, Files, with_fleet
 from tests.evidence.replacement import Replaced
 from tests.evidence.tampering import Document, edited, from_other, put, replicas, retold, saying, without
 from tests.fleet import trust
 from tests.fleet.example import point
+from tests.fuzz.mutator import mutate
+from tests.token.fresh import softhsm
 
 RECORD = "tokens/2.json"
 NEEDS_THE_ONE_BEFORE = {"key-binding", "custodian-threshold"}
@@ -415,6 +424,31 @@ def test_a_genesis_that_names_a_statement_before_it_is_found(replaced: Replaced)
     assert "where a token was replaced, and only there" in verdict.why
 
 
+def test_a_replacement_may_go_on_from_another_one(replaced: Replaced) -> None:
+    """The statement and the custodians do; the token of the first cannot be the one of the second, too."""
+    again = replaced.remade(replaced.files, previous=read_envelope(replaced.files[STATEMENT]).digest)
+    newest, middle, _ = replaced.audit(again, replaced.files, replaced.old.files)
+    assert [newest[check].outcome for check in ("signatures", "custodian-threshold")] == [Outcome.PASS] * 2
+    assert newest["key-binding"].why.endswith("replica 2 has a key that the evidence before knows already")
+    assert named(middle, Outcome.FAIL) == set()
+
+
+def test_bytes_that_change_anywhere_are_found(replaced: Replaced) -> None:
+    """Seeded. In the evidence before only a FAIL of its own is sure: not every file of it is needed here."""
+    random = Random("replaced")
+    paths = sorted(set(replaced.files) - {STATEMENT, BUNDLE})
+    for round_ in range(80):
+        path, which = random.choice(paths), random.randrange(2)
+        chain = [replaced.files, replaced.old.files]
+        content = bytearray(chain[which].get(path, b"what was not there"))
+        mutate(content, random, list(replaced.files.values())[:3])
+        if chain[which].get(path) == bytes(content):
+            continue
+        chain[which] = {**chain[which], path: bytes(content)}
+        found = [one.why for one in replaced.audit(*chain)[which].values() if one.outcome is Outcome.FAIL]
+        assert any(path in why for why in found), f"round {round_}: {path} of {which}"
+
+
 # -- what the evidence cannot tell
 
 
@@ -454,6 +488,64 @@ def test_evidence_that_the_manifest_names_is_not_published_again(replaced: Repla
 def test_options_of_a_genesis_are_refused_for_a_fleet_that_is_there(replaced: Replaced) -> None:
     done = run("ceremony", "publish", replaced.rehearsal.root, "--days", "30")
     assert "leave out --days" in str(done.exception)
+
+
+@pytest.fixture
+def place(replaced: Replaced, tmp_path: Path) -> Place:
+    """The ceremony and the fleet before the manifest named the evidence; no token is there."""
+    ceremony, home = tmp_path / "ceremony", tmp_path / "fleet"
+    for root in (ceremony, home / "replica-1"):
+        root.mkdir(parents=True)
+    shutil.copy(replaced.rehearsal.root / TRANSCRIPT, ceremony)
+    shutil.copy(replaced.old.root / "replica-1/replica.toml", home / "replica-1")
+    return Place(root=ceremony, home=home, module=softhsm())
+
+
+def refused(replaced: Replaced, place: Place, *epochs: Manifest, current: Manifest) -> ConfigError:
+    """Return what `publish` says of a fleet with these epochs."""
+    (place.home / "manifest.json").write_bytes(current.raw)
+    for epoch in epochs:
+        FleetDirectory(root=place.home, fleet_id=FleetId(replaced.old.fleet), trusted=None).epochs.record(epoch)
+    with pytest.raises(ConfigError) as raised:
+        publish_replacement(place, replaced.rehearsal.ceremony.plan)
+    assert not (place.root / "evidence").exists()
+    return raised.value
+
+
+def test_evidence_is_not_published_anew_once_the_next_manifest_is_issued(replaced: Replaced, place: Place) -> None:
+    """The command that issued it may have died before the evidence had it; another statement would be named by none."""
+    genesis, grown = (parse_manifest(files[MANIFEST]) for files in (replaced.old.files, replaced.files))
+    error = refused(replaced, place, genesis, grown, current=replaced.without)
+    assert error.what == f"the manifest of epoch {grown.epoch} names this evidence already"
+    assert "hsm-vault fleet replace-replica" in error.todo
+
+
+def test_evidence_is_not_published_for_a_token_whose_place_is_taken(replaced: Replaced, place: Place) -> None:
+    error = refused(replaced, place, current=parse_manifest(replaced.files[MANIFEST]))
+    assert error.what == "the fleet's manifest has incarnation 2 of replica 2, and the ceremony made incarnation 2"
+
+
+def test_evidence_goes_on_from_evidence_only(replaced: Replaced, place: Place) -> None:
+    bare = changed(parse_manifest(replaced.old.files[MANIFEST]), evidence_sha256=None)
+    assert "names no evidence that this could go on from" in refused(replaced, place, current=bare).what
+
+
+def test_a_ceremony_that_has_not_ended_has_no_evidence(replaced: Replaced, place: Place) -> None:
+    lines = (place.root / TRANSCRIPT).read_bytes().splitlines(keepends=True)
+    (place.root / TRANSCRIPT).write_bytes(b"".join(lines[:-1]))
+    error = refused(replaced, place, current=parse_manifest(replaced.old.files[MANIFEST]))
+    assert error.what == "this is no replaced token whose ceremony has ended"
+
+
+def test_evidence_keeps_the_manifest_that_it_was_published_with(replaced: Replaced) -> None:
+    """Later epochs name the same evidence, as long as no other token is replaced."""
+    grown = parse_manifest(replaced.files[MANIFEST])
+    later = next_manifest(grown, now=grown.issued_at, not_after=grown.not_after, states={})
+    said: list[str] = []
+    complete_evidence(replaced.directory, later, said.append)
+    prove_evidence(replaced.directory, later, b"a bundle of the later epoch")
+    assert said == []
+    assert read_evidence(str(replaced.evidence)) == replaced.files
 
 
 @dataclass(frozen=True)
