@@ -98,8 +98,8 @@ def _publish_replacement(root: Path, plan: Plan, options: FleetOptions) -> None:
     _tell_silent(root, plan)
     evidence = publish_replacement(Place(root=root, home=home, module=options.module), plan)
     click.echo(f"  evidence put together and signed by the new token: {evidence}")
-    click.echo(f"next: hsm-vault fleet replace-replica {home} --replica {plan.replica}")
-    click.echo("  its manifest names this evidence, and lies beside it then; only then publish the directory")
+    click.echo(f"  next: hsm-vault fleet replace-replica {home} --replica {plan.replica}")
+    click.echo("        its manifest names this evidence, and lies beside it then; only then publish the directory")
 
 
 def _person(plan: Plan, number: int) -> Person:

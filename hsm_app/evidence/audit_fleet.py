@@ -32,8 +32,9 @@ def key_attributes(dossier: Dossier, _: Beliefs) -> str:
             check_objects(record, sealed=sealed)
         if dossier.done(f"inventory-{number}").get("record_sha256") != dossier.sha256(path):
             raise LogError("key-attributes", f"{path} is not the record that the ceremony made")
-    others = "; the other tokens' records are in the evidence before" if dossier.is_replacement else ""
-    return f"{len(paths)} tokens, three keys each{others}"
+    if dossier.is_replacement:
+        return "the new token, three keys; the records of the others are in the evidence before"
+    return f"{len(paths)} tokens, three keys each"
 
 
 def key_binding(dossier: Dossier, _: Beliefs) -> str:

@@ -61,7 +61,7 @@ def test_what_can_be_proven_passes_for_both(replaced: Replaced) -> None:
         "replica 2 is new; 2 replicas and the fleet's four keys are those of the evidence before"
     )
     assert newest["custodian-threshold"].why == "3 of 3 custodians agree, 2 are needed"
-    assert newest["key-attributes"].why.startswith("1 tokens, three keys each")
+    assert newest["key-attributes"].why.startswith("the new token, three keys; ")
     assert "any 2 of 3 custodians together can add a token" in newest["sealed"].why
     assert parse_manifest(replaced.files[MANIFEST]).epoch == parse_manifest(replaced.old.files[MANIFEST]).epoch + 2
 
