@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
-from hsm_app.ceremony.plan import Person, Plan, parse_plan
+from hsm_app.ceremony.plan import CeremonyName, Person, Plan, parse_plan
 from hsm_app.cli.files import read_whole, write_once
 from hsm_app.cli.fleet_create import next_steps
 from hsm_app.cli.fleet_options import FleetOptions, development_tenant, fleet_options
@@ -17,6 +18,7 @@ from hsm_app.evidence.dossier import PLAN, SCRIPT, TRANSCRIPT
 from hsm_app.evidence.participants import SSH_NAMESPACE, CeremonyRecord, encode_testimony, key_of, sign_testimony
 from hsm_app.operator.ceremonies.hall import Place
 from hsm_app.operator.ceremonies.publish import EVIDENCE, TESTIMONIES, publish, read_genesis
+from hsm_app.operator.ceremonies.publish_replacement import publish_replacement
 from hsm_app.signers import read_signer
 
 Directory = click.Path(path_type=Path, file_okay=False, exists=True)
@@ -57,33 +59,58 @@ def testimony(directory: Path, number: int, objection: str | None, key: Path | N
 @click.argument("directory", type=Directory)
 @fleet_options
 def publish_evidence(directory: Path, options: FleetOptions) -> None:
-    """Put the evidence of the genesis in DIRECTORY together, and write the fleet's files beside it.
+    """Put the evidence of the ceremony in DIRECTORY together; after a genesis, write the fleet's files beside it.
 
     The manifest names the evidence, so do this once, when the participants have signed. After an interruption do it
     again. The directory `evidence` is what is published; nothing in it is secret.
 
-    Example: hsm-vault ceremony publish ./ceremony --root-of-trust root-of-trust.json
+    After a replace-token ceremony the evidence goes on from the one that the fleet's manifest names now, and
+    `hsm-vault fleet replace-replica` has the next manifest name it. No option but --module belongs to it then.
+
+    \b
+    Examples: hsm-vault ceremony publish ./ceremony --root-of-trust root-of-trust.json
+              hsm-vault ceremony publish ./replacement
     """
     root = directory.resolve()
     plan = parse_plan(read_whole(root / PLAN))
+    if plan.ceremony is CeremonyName.REPLACE_TOKEN:
+        _publish_replacement(root, plan, options)
+        return
     genesis, ended = read_genesis(root, plan)
     place = Place(root=root, home=root, module=options.module)
     tokens = {token.replica: place.location(plan, token) for token in plan.tokens}
     fleet = options.plan(root, plan.fleet, len(plan.tokens), sealed=plan.is_sealed, tokens=tokens)
     if not fleet.tenants:
         fleet = replace(fleet, tenants=(development_tenant(root),))
-    for name in _silent(root, plan):
-        click.echo(f"  {name} has not signed; who signs later is not in this evidence")
+    _tell_silent(root, plan)
     manifest = publish(fleet, genesis, ended, lambda text: click.echo(f"  {text}"))
     click.echo(f"  manifest written: {root / 'manifest.json'} (SHA-256 {manifest.digest.hex()})")
     for line in (*next_steps(fleet, options), f"and look at it as a stranger would: hsm-vault audit {root / EVIDENCE}"):
         click.echo(f"  {line}")
 
 
+def _publish_replacement(root: Path, plan: Plan, options: FleetOptions) -> None:
+    context = click.get_current_context()
+    given = [name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
+    if of_genesis := sorted(set(given) - {"directory", "module"}):
+        raise click.UsageError(f"A fleet that is there keeps what it has: leave out --{of_genesis[0]}.")
+    home = Path(plan.fleet_directory).resolve()
+    _tell_silent(root, plan)
+    evidence = publish_replacement(Place(root=root, home=home, module=options.module), plan)
+    click.echo(f"  evidence put together and signed by the new token: {evidence}")
+    click.echo(f"  next: hsm-vault fleet replace-replica {home} --replica {plan.replica}")
+    click.echo("        its manifest names this evidence, and lies beside it then; only then publish the directory")
+
+
 def _person(plan: Plan, number: int) -> Person:
     if number > len(plan.people):
         raise ConfigError(f"the plan has {len(plan.people)} participants", f"Choose 1 to {len(plan.people)}")
     return plan.people[number - 1]
+
+
+def _tell_silent(root: Path, plan: Plan) -> None:
+    for name in _silent(root, plan):
+        click.echo(f"  {name} has not signed; who signs later is not in this evidence")
 
 
 def _silent(root: Path, plan: Plan) -> list[str]:

@@ -2,12 +2,13 @@
 
 A check returns the sentence of its PASS, raises NotProven where the evidence cannot tell, and LogError or ConfigError
 where it does not hold. A file that is missing or does not read is a FAIL of every check that needs it; what the
-auditing person did not bring (a wheel, a root of trust, a maker's root) is NOT-PROVEN.
+auditing person did not bring (a wheel, a root of trust, a maker's root, the evidence before a replacement) is
+NOT-PROVEN.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from hsm_app.errors import ConfigError, LogError
 from hsm_app.evidence import audit_fleet, audit_people
@@ -34,7 +35,23 @@ _LOOKS: Mapping[str, Callable[[Dossier, Beliefs], str]] = {
 
 def audit(files: Mapping[str, bytes], beliefs: Beliefs) -> Verdicts:
     """Return a verdict on each check, in their order. `files` are the evidence's, by path. Never raises."""
-    dossier = Dossier(files)
+    return audit_chain([files], beliefs)[0]
+
+
+def audit_chain(evidence: Sequence[Mapping[str, bytes]], beliefs: Beliefs) -> list[Verdicts]:
+    """Return the verdicts on each evidence, the newest first, as given. Never raises.
+
+    Each is looked at with the one after it as the evidence before it; it has to be that, and to go on from it.
+    """
+    verdicts: list[Verdicts] = []
+    before: Dossier | None = None
+    for files in reversed(evidence):
+        before = Dossier(files, before)
+        verdicts.insert(0, _verdicts(before, beliefs))
+    return verdicts
+
+
+def _verdicts(dossier: Dossier, beliefs: Beliefs) -> Verdicts:
     return complete(CHECKS, {name: _verdict(look, dossier, beliefs) for name, look in _LOOKS.items()})
 
 

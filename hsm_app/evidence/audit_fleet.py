@@ -8,12 +8,13 @@ from dataclasses import replace
 from hsm_app.errors import LogError
 from hsm_app.evidence.attestation.reader import AttestedKey
 from hsm_app.evidence.attestation.yubihsm import YubiHsmReader
+from hsm_app.evidence.audit_successor import check_fleet_goes_on, check_manifest_goes_on
 from hsm_app.evidence.beliefs import Beliefs, NotProven
 from hsm_app.evidence.dossier import BUNDLE, FLEET, MANIFEST, SOFTWARE, TRANSCRIPT, Dossier, naming
 from hsm_app.evidence.software import files_digest
 from hsm_app.evidence.token_record import KEYS, check_objects
 from hsm_app.fleet.bundle import verify_logged
-from hsm_app.fleet.manifest import AssuranceLevel, Custody
+from hsm_app.fleet.manifest import AssuranceLevel, Custody, Replica
 from hsm_app.fleet.manifest_json import parse_manifest
 
 COMMITMENTS = ("kem_public", "opaque_public", "seal_check", "id_check")
@@ -21,9 +22,9 @@ READERS = (YubiHsmReader(),)
 
 
 def key_attributes(dossier: Dossier, _: Beliefs) -> str:
-    """Each token of the fleet has a record, the ceremony's, with the objects of a finished replica only."""
+    """Each token that the ceremony made has its record, with the objects of a finished replica only."""
     sealed = dossier.fleet.custody is Custody.SEALED
-    paths = {replica.replica: f"tokens/{replica.replica}.json" for replica in dossier.replicas}
+    paths = {replica.replica: f"tokens/{replica.replica}.json" for replica in dossier.made}
     dossier.only("tokens", paths.values())
     for number, path in paths.items():
         record = dossier.token(number)
@@ -31,33 +32,42 @@ def key_attributes(dossier: Dossier, _: Beliefs) -> str:
             check_objects(record, sealed=sealed)
         if dossier.done(f"inventory-{number}").get("record_sha256") != dossier.sha256(path):
             raise LogError("key-attributes", f"{path} is not the record that the ceremony made")
-    return f"{len(dossier.replicas)} tokens, three keys each"
+    if dossier.is_replacement:
+        return "the new token, three keys; the records of the others are in the evidence before"
+    return f"{len(paths)} tokens, three keys each"
 
 
 def key_binding(dossier: Dossier, _: Beliefs) -> str:
-    """The fleet's public keys and check values are those of the transcript and of the tokens' records."""
+    """The fleet's public keys and check values are those of the transcript and of the tokens' records.
+
+    Where a token was replaced, all but its own are those of the evidence before.
+    """
     check, fleet = "key-binding", dossier.fleet
     if (fleet.fleet, fleet.custody) != (dossier.plan.fleet, dossier.plan.custody):
         raise LogError(check, f"{FLEET} is of another fleet or custody than the plan")
     if [replica.replica for replica in dossier.replicas] != [token.replica for token in dossier.plan.tokens]:
         raise LogError(check, f"{FLEET} has other replicas than the plan has tokens")
-    for replica in dossier.replicas:
-        keys = dict(zip(KEYS, (replica.identity_public, replica.link_public), strict=True))
-        made = dossier.done(f"keys-{replica.replica}")
-        if made != {"identity_public": keys[KEYS[0]].hex(), "link_public": keys[KEYS[1]].hex()}:
-            raise LogError(
-                check, f"the keys of replica {replica.replica} in {FLEET} are not those that the ceremony made"
-            )
-        if dossier.token(replica.replica).public_keys != keys:
-            raise LogError(
-                check, f"the keys of replica {replica.replica} are not those of tokens/{replica.replica}.json"
-            )
-        _check_root(dossier, replica.replica)
+    for replica in dossier.made:
+        _check_made(dossier, replica)
+    if dossier.is_replacement:
+        return check_fleet_goes_on(dossier)
     made = dossier.done("fleet-keys")
     for name in COMMITMENTS:
         if made.get(name) != getattr(fleet, name).hex():
             raise LogError(check, f"{name} in {FLEET} is not the one that the ceremony made")
     return f"{len(dossier.replicas)} replicas and the fleet's four keys"
+
+
+def _check_made(dossier: Dossier, replica: Replica) -> None:
+    """A replica's keys are those that the ceremony made in its token."""
+    check, number = "key-binding", replica.replica
+    keys = dict(zip(KEYS, (replica.identity_public, replica.link_public), strict=True))
+    made = dossier.done(f"keys-{number}")
+    if made != {"identity_public": keys[KEYS[0]].hex(), "link_public": keys[KEYS[1]].hex()}:
+        raise LogError(check, f"the keys of replica {number} in {FLEET} are not those that the ceremony made")
+    if dossier.token(number).public_keys != keys:
+        raise LogError(check, f"the keys of replica {number} are not those of tokens/{number}.json")
+    _check_root(dossier, number)
 
 
 def _check_root(dossier: Dossier, replica: int) -> None:
@@ -93,9 +103,9 @@ def attestation_chain(dossier: Dossier, beliefs: Beliefs) -> str:
         )
     if not beliefs.attestation_roots:
         raise NotProven(f"{len(found)} attestations are there; name the makers' roots that you believe")
-    own = {replica.replica: f"attestations/{replica.replica}/" for replica in dossier.replicas}
+    own = {replica.replica: f"attestations/{replica.replica}/" for replica in dossier.made}
     dossier.only("attestations", (path for path in found if path.startswith(tuple(own.values()))))
-    for replica in dossier.replicas:
+    for replica in dossier.made:
         paths = [path for path in found if path.startswith(own[replica.replica])]
         attested = {_attested(path, found[path], beliefs).public for path in paths}
         if replica.identity_public not in attested:
@@ -143,6 +153,7 @@ def manifest(dossier: Dossier, _: Beliefs) -> str:
         raise LogError("manifest", f"{MANIFEST} names another statement, or none")
     if replace(entry, evidence_sha256=None) != dossier.fleet:
         raise LogError("manifest", f"the entry of the fleet in {MANIFEST} is not {FLEET}")
+    check_manifest_goes_on(dossier, published)
     return f"{published.namespace}, epoch {published.epoch}, SHA-256 {hashlib.sha256(published.raw).hexdigest()}"
 
 

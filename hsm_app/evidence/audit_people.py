@@ -7,6 +7,7 @@ import hashlib
 from hsm_app.ceremony.plan import Kind, Role
 from hsm_app.ceremony.transcript import SCHEMA, EntryKind
 from hsm_app.errors import LogError
+from hsm_app.evidence.audit_successor import check_custodians_go_on, check_predecessor, check_shares
 from hsm_app.evidence.beliefs import Beliefs, NotProven
 from hsm_app.evidence.dossier import (
     BESIDE,
@@ -63,13 +64,17 @@ def transcript_chain(dossier: Dossier, _: Beliefs) -> str:
 
 
 def signatures(dossier: Dossier, _: Beliefs) -> str:
-    """The first token signed transcript and statement, the statement names every file, participants signed theirs."""
+    """The first token signed transcript and statement, the statement names every file, participants signed theirs.
+
+    Where a token was replaced it is the new one, and the statement names the one before it.
+    """
     check = "signatures"
     if not dossier.identity.holds(dossier.file(TRANSCRIPT), dossier.file(SIGNATURE)):
-        raise LogError(check, f"{SIGNATURE} is not the first token's signature of {TRANSCRIPT}")
+        raise LogError(check, f"{SIGNATURE} is not the {dossier.signing_token}'s signature of {TRANSCRIPT}")
     sealed = dossier.file(STATEMENT)
     with naming(STATEMENT):
-        statement = verify_envelope(sealed, dossier.identity)
+        statement = verify_envelope(sealed, dossier.identity, dossier.signing_token)
+    check_predecessor(dossier, statement)
     if (statement.fleet, statement.ceremony) != (dossier.fleet.fleet, dossier.plan.ceremony):
         raise LogError(check, f"{STATEMENT} is of fleet {statement.fleet}, {statement.ceremony}")
     for path, digest in statement.files.items():
@@ -86,9 +91,14 @@ def signatures(dossier: Dossier, _: Beliefs) -> str:
 
 
 def custodian_threshold(dossier: Dossier, _: Beliefs) -> str:
-    """The commitments are those of the ceremony, and a threshold of custodians agrees."""
+    """The commitments are those of the ceremony, and a threshold of custodians agrees.
+
+    Where a token was replaced, the custodians are those of the evidence before.
+    """
     check, plan, custody = "custodian-threshold", dossier.plan, dossier.custody
-    if dossier.done("custody").get("custody_sha256") != dossier.sha256(CUSTODY):
+    if dossier.is_replacement:
+        check_shares(dossier)
+    elif dossier.done("custody").get("custody_sha256") != dossier.sha256(CUSTODY):
         raise LogError(check, f"{CUSTODY} is not the one of the ceremony")
     names = [person.name for person in plan.custodians]
     if (custody.fleet, custody.threshold) != (plan.fleet, plan.threshold) or [
@@ -96,12 +106,14 @@ def custodian_threshold(dossier: Dossier, _: Beliefs) -> str:
     ] != names:
         raise LogError(check, f"{CUSTODY} is of other custodians, another threshold or another fleet than the plan")
     agree = [
-        person.name
+        person
         for person, said in dossier.testimonies().items()
         if person.role is Role.CUSTODIAN and said is not None and said.objection is None
     ]
     if len(agree) < plan.threshold:
         raise LogError(check, f"{len(agree)} of {len(names)} custodians agree, and {plan.threshold} are needed")
+    if dossier.is_replacement:
+        check_custodians_go_on(dossier, agree)
     return f"{len(agree)} of {len(names)} custodians agree, {plan.threshold} are needed"
 
 

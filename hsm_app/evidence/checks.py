@@ -17,7 +17,7 @@ CHECKS = (
     ),
     Check(
         "signatures",
-        "Every file is the one that the first token and the participants signed, and no file is left over.",
+        "Every file is the one that the first token, or the new one, and the participants signed; none is left over.",
         "Who holds the participants' keys: ask them.",
     ),
     Check(
@@ -32,7 +32,8 @@ CHECKS = (
     ),
     Check(
         "key-binding",
-        "The keys of the fleet are those that the transcript and the tokens' records show.",
+        "The keys of the fleet are those that the transcript and the tokens' records show; of the others where a token "
+        "was replaced, those of the evidence before.",
         "That the private halves are where the record says: only a device's maker can vouch for that.",
     ),
     Check(

@@ -11,6 +11,9 @@
 | `software.json` | what ran |
 | `statement.dsse.json` | the statement over all files above |
 | `manifest.json`, `bundle.json` | what was published with it; the manifest names the statement |
+
+Evidence of a token that was replaced has the same files, of the new token only; where it says "first token", it is the
+new one. What it does not show again is in the evidence before it.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from hsm_app.ceremony.custody import Custody, parse_custody
-from hsm_app.ceremony.plan import Person, Plan, parse_plan
+from hsm_app.ceremony.plan import CeremonyName, Person, Plan, parse_plan
 from hsm_app.ceremony.transcript import Entry, EntryKind, parse_transcript
 from hsm_app.errors import ConfigError, LogError
 from hsm_app.evidence.participants import CeremonyRecord, Testimony, verify_envelope, verify_ssh
@@ -57,10 +60,13 @@ def naming(path: str) -> Iterator[None]:
 
 
 class Dossier:
-    """Each member raises LogError or ConfigError when its file is missing or does not read."""
+    """Each member raises LogError or ConfigError when its file is missing or does not read.
 
-    def __init__(self, files: Mapping[str, bytes]) -> None:
-        self.files = files
+    `before` is what somebody gave as the evidence before this one; that it is, is a check (`audit_successor`).
+    """
+
+    def __init__(self, files: Mapping[str, bytes], before: Dossier | None = None) -> None:
+        self.files, self.before = files, before
 
     def file(self, path: str) -> bytes:
         if path not in self.files:
@@ -123,9 +129,29 @@ class Dossier:
         return tuple(replica for group in self.fleet.groups for replica in group.replicas)
 
     @property
+    def is_replacement(self) -> bool:
+        """Whether one token was replaced, in a fleet that was there before."""
+        return self.plan.ceremony is CeremonyName.REPLACE_TOKEN
+
+    @property
+    def made(self) -> tuple[Replica, ...]:
+        """The replicas whose tokens the ceremony made: all of a new fleet, one where a token was replaced."""
+        if not self.is_replacement:
+            return self.replicas
+        made = tuple(replica for replica in self.replicas if replica.replica == self.plan.replica)
+        if not made:
+            raise LogError("key-binding", f"{FLEET} has no replica {self.plan.replica}, whose token was replaced")
+        return made
+
+    @property
+    def signing_token(self) -> str:
+        """Whose signature is asked for, for people."""
+        return "new token" if self.is_replacement else "first token"
+
+    @property
     def identity(self) -> RoleKey:
-        """The first token's replica-identity."""
-        return RoleKey(KeyAlgorithm.ES256, self.replicas[0].identity_public)
+        """The replica-identity of the first token, or of the new one."""
+        return RoleKey(KeyAlgorithm.ES256, self.made[0].identity_public)
 
     @cached_property
     def software(self) -> Software:

@@ -4,6 +4,9 @@ It names each file by its SHA-256, and is signed by the first token's `replica-i
 statement (`evidence_sha256` is the SHA-256 of the envelope's payload), so one chain leads from the public log over the
 manifest to each file. The statement therefore cannot name the manifest; it names the fleet's entry in it, fleet.json,
 whose `evidence_sha256` is null.
+
+When a token is replaced, the new token signs a statement of another predicate, which also names the statement before
+it (`previous_sha256`), the one that the manifest has named until then. So the chain goes on to the genesis.
 """
 
 from __future__ import annotations
@@ -22,7 +25,12 @@ from hsm_app.fleet.strict_json import Node, load_document
 STATEMENT = "statement.dsse.json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 TYPE = "https://in-toto.io/Statement/v1"
-PREDICATE = "urn:hsm-vault:fleet-deployment:v1"
+DEPLOYMENT = "urn:hsm-vault:fleet-deployment:v1"
+REPLACEMENT = "urn:hsm-vault:token-replacement:v1"
+MEMBERS = {
+    DEPLOYMENT: ("fleet", "ceremony", "assurance"),
+    REPLACEMENT: ("fleet", "ceremony", "assurance", "previous_sha256"),
+}
 CHECK = "signatures"
 MOST_FILES = 400
 PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*){0,3}")  # no "..", no root, no hidden file
@@ -31,11 +39,15 @@ WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """`files` are the SHA-256 digests by path. `raw` are the bytes that the manifest names by their SHA-256."""
+    """`files` are the SHA-256 digests by path. `raw` are the bytes that the manifest names by their SHA-256.
+
+    `previous` is the digest of the statement before this one, None where a fleet begins.
+    """
 
     fleet: str
     ceremony: str
     assurance: str
+    previous: bytes | None
     files: Mapping[str, bytes]
     raw: bytes = field(repr=False)
 
@@ -44,15 +56,23 @@ class Statement:
         return hashlib.sha256(self.raw).digest()
 
 
-def encode_statement(*, fleet: str, ceremony: str, assurance: str, files: Mapping[str, bytes]) -> bytes:
-    """Return the statement over these files (content by path). LogError when one has a name it may not have."""
+def encode_statement(
+    *, fleet: str, ceremony: str, assurance: str, files: Mapping[str, bytes], previous: bytes | None = None
+) -> bytes:
+    """Return the statement over these files (content by path). LogError when one has a name it may not have.
+
+    `previous` is the digest of the statement before it (32 bytes), None where a fleet begins.
+    """
+    predicate = {"fleet": fleet, "ceremony": ceremony, "assurance": assurance}
+    if previous is not None:
+        predicate["previous_sha256"] = previous.hex()
     document = {
         "_type": TYPE,
         "subject": [
             {"name": path, "digest": {"sha256": hashlib.sha256(files[path]).hexdigest()}} for path in sorted(files)
         ],
-        "predicateType": PREDICATE,
-        "predicate": {"fleet": fleet, "ceremony": ceremony, "assurance": assurance},
+        "predicateType": DEPLOYMENT if previous is None else REPLACEMENT,
+        "predicate": predicate,
     }
     raw = json.dumps(document, separators=(",", ":")).encode()
     parse_statement(raw)
@@ -77,27 +97,31 @@ def read_envelope(raw: bytes) -> Statement:
     return parse_statement(parse_envelope(raw.removesuffix(b"\n"), PAYLOAD_TYPE).payload)
 
 
-def verify_envelope(raw: bytes, key: RoleKey) -> Statement:
-    """Read the statement in an envelope that `key` signed. LogError ("artifact", "signatures") when it did not."""
+def verify_envelope(raw: bytes, key: RoleKey, token: str) -> Statement:
+    """Read the statement in an envelope that `key` signed. LogError ("artifact", "signatures") when it did not.
+
+    `token` says for people whose `replica-identity` the key is.
+    """
     envelope = parse_envelope(raw.removesuffix(b"\n"), PAYLOAD_TYPE)
     if not envelope.signers([key]):
-        raise LogError(CHECK, "the statement is not signed by the first token's replica-identity")
+        raise LogError(CHECK, f"the statement is not signed by the {token}'s replica-identity")
     return parse_statement(envelope.payload)
 
 
 def _parse(raw: bytes) -> Statement:
     of = load_document(raw, "statement", LIMIT).members("_type", "subject", "predicateType", "predicate")
     of("_type").one_of({TYPE: TYPE})
-    of("predicateType").one_of({PREDICATE: PREDICATE})
+    members = of("predicateType").one_of(MEMBERS)
     subjects = [_subject(node) for node in of("subject").items(1, MOST_FILES)]
     files = dict(subjects)
     if len(files) != len(subjects):
         of("subject").refuse("names a file twice")
-    predicate = of("predicate").members("fleet", "ceremony", "assurance")
+    predicate = of("predicate").members(*members)
     return Statement(
         fleet=predicate("fleet").text(WORD),
         ceremony=predicate("ceremony").text(WORD),
         assurance=predicate("assurance").text(WORD),
+        previous=predicate("previous_sha256").hexadecimal(32) if "previous_sha256" in members else None,
         files=files,
         raw=raw,
     )

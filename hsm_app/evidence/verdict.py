@@ -59,5 +59,10 @@ def complete(checks: Iterable[Check], verdicts: Verdicts) -> Verdicts:
 
 def overall(verdicts: Verdicts) -> Outcome:
     """Return the worst outcome: FAIL before NOT-PROVEN before PASS. No verdict at all is NOT-PROVEN."""
-    seen = {verdict.outcome for verdict in verdicts.values()} or {Outcome.NOT_PROVEN}
+    return worst(verdict.outcome for verdict in verdicts.values())
+
+
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """Return the worst of several. None at all is NOT-PROVEN."""
+    seen = set(outcomes) or {Outcome.NOT_PROVEN}
     return next(one for one in (Outcome.FAIL, Outcome.NOT_PROVEN, Outcome.PASS) if one in seen)

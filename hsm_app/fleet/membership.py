@@ -2,8 +2,9 @@
 
 A replica enters a manifest only when `check_entry` lets it; the rules stand nowhere else:
 
-1. its epoch is one higher, it names the present manifest's digest, and beyond its groups' members nothing differs. With
-   a root of trust, where the auditor signed each epoch and the log has it (`replica.published`), the rest may differ as
+1. its epoch is one higher, it names the present manifest's digest, and beyond its groups' members nothing differs; but
+   an epoch that adds a replica to a maintained fleet may name other evidence, that of the replica's token. With a
+   root of trust, where the auditor signed each epoch and the log has it (`replica.published`), the rest may differ as
    `fleet.publication` lets it, in an epoch of its own: members or the rest, never both;
 2. VAULT-MEMBERSHIP-ONE-AT-A-TIME: of each group at most one replica is removed, or one is added;
 3. VAULT-MEMBERSHIP-NEW-INCARNATION: a replica is added only by the epoch right after the one that removed that number,
@@ -139,7 +140,7 @@ def _check_order(current: Manifest, following: Manifest, is_published: bool) -> 
     for name in ("not_before", "not_after"):
         if getattr(following, name) != getattr(current, name):
             _refuse(f"the manifest of epoch {following.epoch} changes {name}, which a change of members does not")
-    if _without_members(current.fleets) != _without_members(following.fleets):
+    if _without_members(current.fleets) != _without_members(_with_former_evidence(current, following)):
         _refuse(f"the manifest of epoch {following.epoch} changes more than the members of its groups")
 
 
@@ -149,6 +150,24 @@ def _members(manifest: Manifest) -> list[tuple[str, tuple[Group, ...]]]:
 
 def _without_members(fleets: Sequence[Fleet]) -> list[tuple[Fleet, list[int]]]:
     return [(replace(fleet, groups=()), [group.group for group in fleet.groups]) for fleet in fleets]
+
+
+def _with_former_evidence(current: Manifest, following: Manifest) -> list[Fleet]:
+    """Return the fleets of `following`; one that may name other evidence, with that of `current`."""
+    before = {fleet.fleet: fleet for fleet in current.fleets}
+    return [
+        replace(fleet, evidence_sha256=before[fleet.fleet].evidence_sha256)
+        if fleet.fleet in before and _names_evidence_of_newcomer(before[fleet.fleet], fleet)
+        else fleet
+        for fleet in following.fleets
+    ]
+
+
+def _names_evidence_of_newcomer(old: Fleet, new: Fleet) -> bool:
+    """Evidence takes the place of evidence in an epoch that adds a replica: a fleet neither gets nor loses it here."""
+    sizes = [sum(len(group.replicas) for group in fleet.groups) for fleet in (old, new)]
+    is_named = None not in (old.evidence_sha256, new.evidence_sha256)
+    return is_named and new.custody is Custody.MAINTAINED and sizes[0] < sizes[1]
 
 
 def _check_group_step(fleet: Fleet, came: GroupStep, step: GroupStep) -> None:

@@ -22,11 +22,16 @@ def without_replica(current: Manifest, fleet: str, replica: int, *, issued_at: i
     return _next(current, fleet, replace(group, replicas=rest), issued_at)
 
 
-def with_replica(current: Manifest, fleet: str, group: int, replica: Replica, *, issued_at: int) -> Manifest:
-    """Return the manifest of the next epoch, in which `replica` is a member of `group`, in the order of the numbers."""
+def with_replica(
+    current: Manifest, fleet: str, group: int, replica: Replica, *, issued_at: int, evidence: bytes | None = None
+) -> Manifest:
+    """Return the manifest of the next epoch, in which `replica` is a member of `group`, in the order of the numbers.
+
+    `evidence` is the SHA-256 of the statement about its token; without it the fleet names what it named.
+    """
     present = current.fleet(fleet).groups[group]
     members = sorted((*present.replicas, replica), key=lambda member: member.replica)
-    return _next(current, fleet, replace(present, replicas=tuple(members)), issued_at)
+    return _next(current, fleet, replace(present, replicas=tuple(members)), issued_at, evidence)
 
 
 def group_with(fleet: Fleet, replica: int) -> Group:
@@ -37,11 +42,12 @@ def group_with(fleet: Fleet, replica: int) -> Group:
     raise ConfigError(f"fleet {fleet.fleet} has no replica {replica}", "`hsm-vault fleet show` lists its replicas")
 
 
-def _next(current: Manifest, fleet: str, changed: Group, issued_at: int) -> Manifest:
+def _next(current: Manifest, fleet: str, changed: Group, issued_at: int, evidence: bytes | None = None) -> Manifest:
     def change(each: Fleet) -> Fleet:
         if each.fleet != fleet:
             return each
-        return replace(each, groups=tuple(changed if old.group == changed.group else old for old in each.groups))
+        groups = tuple(changed if old.group == changed.group else old for old in each.groups)
+        return replace(each, groups=groups, evidence_sha256=evidence or each.evidence_sha256)
 
     return parse_manifest(
         encode_manifest(

@@ -45,15 +45,18 @@ def check_fleets_go_on(current: Manifest, following: Manifest) -> None:
         new = after.get(fleet.fleet)
         if new is None:
             raise LogError("delta", f"fleet {fleet.fleet} is left out; one that is given up stays listed as revoked")
-        for name in FOR_GOOD:
-            if getattr(new, name) != getattr(fleet, name):
-                raise LogError("delta", f"fleet {fleet.fleet} changes {name}, which a fleet keeps for good")
-        if new.attempts.maximum != fleet.attempts.maximum or len(new.groups) != len(fleet.groups):
-            raise LogError("delta", f"fleet {fleet.fleet} changes the number of guesses or of groups")
-        if STATES.index(new.state) < STATES.index(fleet.state):
-            raise LogError(
-                "delta", f"fleet {fleet.fleet} was {fleet.state.value} and cannot be {new.state.value} again"
-            )
+        check_fleet_goes_on(fleet, new)
+
+
+def check_fleet_goes_on(fleet: Fleet, new: Fleet) -> None:
+    """LogError ("delta") when a fleet gets other keys or costs, or comes back to a state it has left."""
+    for name in FOR_GOOD:
+        if getattr(new, name) != getattr(fleet, name):
+            raise LogError("delta", f"fleet {fleet.fleet} changes {name}, which a fleet keeps for good")
+    if new.attempts.maximum != fleet.attempts.maximum or len(new.groups) != len(fleet.groups):
+        raise LogError("delta", f"fleet {fleet.fleet} changes the number of guesses or of groups")
+    if STATES.index(new.state) < STATES.index(fleet.state):
+        raise LogError("delta", f"fleet {fleet.fleet} was {fleet.state.value} and cannot be {new.state.value} again")
 
 
 def changes(old: Manifest | None, new: Manifest) -> list[str]:

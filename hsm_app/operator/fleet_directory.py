@@ -9,7 +9,7 @@ from typing import Any
 
 from hsm_app.epochs import Epochs
 from hsm_app.errors import ConfigError
-from hsm_app.fleet.manifest import Fleet, Manifest
+from hsm_app.fleet.manifest import Fleet, Manifest, Replica
 from hsm_app.fleet.root_of_trust import RootOfTrust
 from hsm_app.model import FleetId
 from hsm_app.root_files import read_trusted_root
@@ -33,6 +33,17 @@ class FleetDirectory:
     def fleet(self, manifest: Manifest) -> Fleet:
         """Return this directory's fleet in a manifest. ConfigError when it is not listed."""
         return manifest.fleet(self.fleet_id)
+
+    def last_listed(self, replica: int) -> tuple[int, Replica]:
+        """Return group and entry of a replica in the last manifest that lists it: its replacement may have begun."""
+        current = self.epochs.current()
+        for epoch in range(current.epoch, 0, -1):
+            manifest = current if epoch == current.epoch else self.epochs.past(epoch)
+            for group in () if manifest is None else self.fleet(manifest).groups:
+                for member in group.replicas:
+                    if member.replica == replica:
+                        return group.group, member
+        raise ConfigError(f"the fleet has no replica {replica}", "Check the plan")
 
 
 def open_fleet_directory(root: Path) -> FleetDirectory:

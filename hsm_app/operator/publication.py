@@ -22,6 +22,7 @@ from hsm_app.fleet.publication import check_fleets_go_on
 from hsm_app.fleet.root_of_trust import RootOfTrust, check_expiry
 from hsm_app.operator.fleet_directory import FleetDirectory
 from hsm_app.operator.replace_epochs import Doors
+from hsm_app.operator.replace_evidence import prove_evidence
 
 Say = Callable[[str], None]
 
@@ -87,14 +88,8 @@ class Publishing:
             self.say(f"epoch {manifest.epoch} changes members: the bundle is kept for `fleet replace-replica`; run it")
         else:
             self._enter(doors, current, manifest)
-        self._keep_with_evidence(raw, manifest)
+        prove_evidence(self.directory, manifest, raw)
         return manifest
-
-    def _keep_with_evidence(self, raw: bytes, manifest: Manifest) -> None:
-        """Put the proof beside the evidence of the ceremony that this manifest came from."""
-        evidence = self.directory.root / "evidence"
-        if (evidence / "manifest.json").exists() and (evidence / "manifest.json").read_bytes() == manifest.raw:
-            replace_file(evidence / "bundle.json", raw)
 
     def _verified(self, raw: bytes, current: Manifest) -> Manifest:
         root = trusted_root(self.directory)

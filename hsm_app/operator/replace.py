@@ -13,6 +13,7 @@ on from the last finished step:
 | `epochs/` has the manifest without it | step 1: replicas enter it (those that have already say so) |
 | `epochs/` has that epoch's certificate | steps 2 to 4, fence, sweep and certificate, are done |
 | `epochs/` has the manifest with the successor | step 5: the successor is made ready, replicas enter |
+| the successor's evidence has that manifest | it is published with it, for good (`replace_evidence`) |
 | `manifest.json` lists the successor | done: this file is exchanged last |
 """
 
@@ -29,6 +30,7 @@ from hsm_app.fleet.membership import Removal, group_step
 from hsm_app.fleet.membership_manifests import group_with, with_replica, without_replica
 from hsm_app.operator.fleet_directory import FleetDirectory
 from hsm_app.operator.replace_epochs import Doors
+from hsm_app.operator.replace_evidence import complete_evidence, evidence_of
 from hsm_app.operator.replace_token import begin_anew, fresh_member, same_member
 
 Say = Callable[[str], None]
@@ -120,7 +122,8 @@ class Replacement:
         )
         grown = doors.epochs.past(without.epoch + 1)
         if grown is None:
-            grown = with_replica(without, fleet.fleet, rest.group, member, issued_at=self.now)
+            evidence = None if self.is_same_token else evidence_of(self.directory, without, rest.group, member)
+            grown = with_replica(without, fleet.fleet, rest.group, member, issued_at=self.now, evidence=evidence)
             doors.epochs.record(grown)
         group = self._fleet(grown).groups[rest.group]
         if group.find(self.replica) != member:
@@ -129,6 +132,7 @@ class Replacement:
                 "Run the command as it was begun: with --same-token, or without",
             )
         self.say(f"epoch {grown.epoch}: replica {self.replica} is a member again, incarnation {member.incarnation}")
+        complete_evidence(self.directory, grown, self.say)
         begin_anew(self.directory, fleet, rest.group, member, grown)
         self.say(f"the token of replica {self.replica} has anchored an empty store of incarnation {member.incarnation}")
         doors.bring(rest, grown, need=group.majority)

@@ -63,6 +63,12 @@ def opened(fleet: LiveFleet, number: int) -> Iterator[TokenStation]:
         yield station
 
 
+def audited(evidence: Path, before: Path) -> dict[str, str]:
+    """Return the outcome of each check; nobody has signed here, so the whole is no PASS."""
+    told = json.loads(run("audit", str(evidence), "--before", str(before), "--json").stdout)
+    return {each["check"]: each["outcome"] for each in told["checks"]}
+
+
 # -- a token is replaced
 
 
@@ -80,9 +86,18 @@ def test_a_token_that_died_is_replaced_by_the_custodians_and_no_record_is_lost(
     done = {entry.step: entry.body for entry in rehearsal.of(EntryKind.DONE)}
     assert done["carry-2"]["same_root"] is True
     assert done["inventory-2"]["objects"] == ["fleet-root", "replica-identity", "replica-link"]
-    well("fleet", "replace-replica", str(fleet.root), "--replica", "2")
+    replace_replica = ("fleet", "replace-replica", str(fleet.root), "--replica", "2")
+    forgotten = run(*replace_replica)
+    assert forgotten.returncode == ConfigError.exit_code
+    assert "hsm-vault ceremony publish" in forgotten.stderr
+    assert len(read_manifest(fleet.root / "manifest.json").fleet(FLEET).groups[0].replicas) == COUNT - 1
+    well("ceremony", "publish", str(rehearsal.root), "--module", str(softhsm()))
+    well(*replace_replica)
     member = read_manifest(fleet.root / "manifest.json").fleet(FLEET).groups[0].find(2)
     assert member.identity_public.hex() == done["keys-2"]["identity_public"]
+    verdicts = audited(rehearsal.root / "evidence", fleet.root / "evidence")
+    assert (rehearsal.root / "evidence/manifest.json").read_bytes() == (fleet.root / "manifest.json").read_bytes()
+    assert [verdicts[name] for name in ("manifest", "key-binding", "key-attributes")] == ["PASS"] * 3
     fleet.start("replica-2")
     fleet.kill(1)  # the new one is needed now
     again = fleet.client_config("anna", tmp_path / "new-phone")

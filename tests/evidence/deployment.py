@@ -149,14 +149,7 @@ class Deployment:
         return FirstToken(station=station, key=RoleKey(KeyAlgorithm.ES256, first.identity_public))
 
     def testify(self, number: int, *more: str, signs: bool = True) -> None:
-        """Let a participant sign, as the command line tells it."""
-        key = self.keys / f"key-{number}"
-        if KINDS[number - 1] == "file":
-            well("ceremony", "testimony", self.root, str(number), "--key", key, *more)
-        else:
-            well("ceremony", "testimony", self.root, str(number), *more)
-            if signs:
-                ssh_sign(key, self.root / f"testimonies/{number}.json")
+        let_testify(self.root, self.keys, number, *more, signs=signs)
 
     def remade(self, files: Mapping[str, bytes], signer: Signer | None = None, ceremony: str = "genesis") -> Files:
         """Return these files with a transcript's signature, statement, manifest and log that are of them."""
@@ -172,6 +165,17 @@ class Deployment:
     @property
     def fleet(self) -> str:
         return self.rehearsal.ceremony.plan.fleet
+
+
+def let_testify(root: Path, keys: Path, number: int, *more: str, signs: bool = True) -> None:
+    """Let a participant sign about the ceremony in `root`, as the command line tells it."""
+    key = keys / f"key-{number}"
+    if KINDS[number - 1] == "file":
+        well("ceremony", "testimony", root, str(number), "--key", key, *more)
+    else:
+        well("ceremony", "testimony", root, str(number), *more)
+        if signs:
+            ssh_sign(key, root / f"testimonies/{number}.json")
 
 
 def with_fleet(manifest: bytes, entry: trust.Fleet) -> bytes:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from hsm_app.ceremony.catalogue import script_of
@@ -18,28 +16,15 @@ from hsm_app.evidence.checks import CHECKS
 from hsm_app.evidence.dossier import BUNDLE, FLEET, MANIFEST
 from hsm_app.evidence.verdict import Outcome, Verdicts, overall
 from hsm_app.fleet.manifest_json import parse_fleet
-from hsm_app.operator.ceremonies.play import AGAIN, HOW_TO_GO_ON
 from tests.ceremony.room import REASON
 from tests.evidence import device
 from tests.evidence.deployment import Deployment, Files
+from tests.evidence.replacement import CLOCK, OBJECTION
 from tests.evidence.tampering import interrupted, leaving_out, retold, saying, without
 from tests.fleet.example import NOW, private_key
 
 REHEARSED = "it was a rehearsal, on throw-away tokens: nothing of it is for real use"
 SELF_ASSERTED = "no device gave an attestation: key custody is self-asserted, on the word of who ran the ceremony"
-OBJECTION = "The video was off for ten minutes."
-CLOCK = "The time on the screen is right"
-
-
-@pytest.fixture(scope="module")
-def unlucky(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """A maintained fleet whose clock was doubted; Ben did not sign, Cleo, a custodian, objects."""
-    root = tmp_path_factory.mktemp("deployment") / "unlucky"
-    answers = [(CLOCK, "five minutes slow"), (HOW_TO_GO_ON, AGAIN)]
-    with Deployment.created(
-        root, custody="maintained", answers=answers, silent=(2,), objections={3: OBJECTION}
-    ) as made:
-        yield made
 
 
 def failed(verdicts: Verdicts) -> set[str]:

@@ -5,29 +5,35 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
 
 from tests.evidence.deployment import Deployment
+from tests.evidence.replacement import Replaced
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "audit.md"
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
 
 
-def by_hand(evidence: Path) -> tuple[int, str]:
+def by_hand(evidence: Path, before: Path | None = None, leaving_out: Collection[int] = ()) -> tuple[int, str]:
     """Run every command as a person would, and stop at the first that fails; return which block and what it said.
 
-    The number is that of the block that failed, from 1; 0 when none did.
+    The number is that of the block that failed, from 1; 0 when none did. `before` is where the evidence before is.
     """
-    marked = [f"echo 'block {number}' >&2\n{block}" for number, block in enumerate(BLOCKS, 1)]
+    marked = [
+        f"echo 'block {number}' >&2\n{block}" for number, block in enumerate(BLOCKS, 1) if number not in leaving_out
+    ]
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", "\n".join(marked)], cwd=evidence, capture_output=True, text=True, check=False
-    )
+        ["bash", "-euo", "pipefail", "-c", "\n".join(marked)],
+        cwd=evidence, capture_output=True, text=True, check=False,
+        env={**os.environ, **({"BEFORE": str(before)} if before else {})},
+    )  # fmt: skip
     reached = int(re.findall(r"^block (\d+)$", done.stderr, re.MULTILINE)[-1])
     return (reached if done.returncode else 0), done.stdout + done.stderr
 
@@ -39,7 +45,7 @@ def evidence(deployment: Deployment, tmp_path: Path) -> Path:
 
 
 def test_the_document_has_commands() -> None:
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 8
 
 
 def test_good_evidence_passes(evidence: Path) -> None:
@@ -95,3 +101,31 @@ def test_it_stops_at(evidence: Path, change: Callable[[Path], None], block: int)
     change(evidence)
     stopped, said = by_hand(evidence)
     assert stopped == block, said
+
+
+# -- a token that was replaced
+
+CHAIN = 8  # the block that looks at the evidence before
+SLOW = (5, 6)  # a program for each line of the transcript, and for each testimony; the chain needs none of it
+
+
+def test_a_replaced_token_passes_with_the_evidence_before(replaced: Replaced) -> None:
+    stopped, said = by_hand(replaced.evidence, replaced.old.evidence)
+    assert stopped == 0, said
+    assert by_hand(replaced.evidence, None, SLOW)[0] == CHAIN  # nobody said where the evidence before is
+
+
+def test_a_replaced_token_does_not_pass_with_other_evidence_before(
+    replaced: Replaced, deployment: Deployment, tmp_path: Path
+) -> None:
+    assert by_hand(replaced.evidence, deployment.evidence, SLOW)[0] == CHAIN
+    keys = json.loads((replaced.old.evidence / "fleet.json").read_text())["groups"][0]["replicas"]
+    changes = {
+        "fleet.json": (keys[2]["link_public"], keys[0]["link_public"]),
+        "custody.json": ("Dan", "Don"),
+    }
+    for path, (old, new) in changes.items():
+        before = tmp_path / path
+        shutil.copytree(replaced.old.evidence, before)
+        changed(path, old, new)(before)
+        assert by_hand(replaced.evidence, before, SLOW)[0] == CHAIN

@@ -19,6 +19,7 @@ from hsm_app.fleet.manifest_json import parse_manifest
 from hsm_app.fleet.membership import check_entry
 from hsm_app.fleet.membership_certificate import SweepCertificate, parse_certificate, statement
 from hsm_app.fleet.membership_manifests import with_replica, without_replica
+from hsm_app.fleet.publication import check_publication
 from hsm_app.model import ReplicaId
 from tests.fleet.example import NOW, example_fleet, point, private_key
 
@@ -141,6 +142,54 @@ REFUSED_FROM_FIRST = {
 def test_a_manifest_that_does_not_follow_is_refused(following: Manifest, why: str) -> None:
     with pytest.raises(ConfigError, match=why):
         check_entry(None, FIRST, following)
+
+
+EVIDENT = replace(MAINTAINED, evidence_sha256=b"\x01" * 32)
+OTHER_EVIDENCE = b"\x02" * 32
+
+
+def following(fleet: Fleet, evidence: bytes | None = None) -> tuple[Manifest, Manifest, Manifest]:
+    """A fleet's first epoch, one without a replica, and one with it again, under this evidence."""
+    first = issued((fleet,), 1, None)
+    removed = without_replica(first, FLEET, 3, issued_at=NOW)
+    return first, removed, with_replica(removed, FLEET, 0, fresh(), issued_at=NOW, evidence=evidence)
+
+
+def test_an_epoch_that_adds_a_replica_may_name_the_evidence_of_its_token() -> None:
+    """VAULT-MEMBER-EVIDENCED: in the very epoch, so no manifest lists a key that its evidence does not have."""
+    first, removed, with_it = following(EVIDENT, OTHER_EVIDENCE)
+    assert with_it.fleets[0].evidence_sha256 == OTHER_EVIDENCE
+    check_entry(first, removed, with_it, [certificate(removed)])
+    check_publication(with_it, removed, NOW)
+    check_entry(removed, with_it, without_replica(with_it, FLEET, 1, issued_at=NOW))
+    assert following(EVIDENT)[2].fleets[0].evidence_sha256 == EVIDENT.evidence_sha256
+
+
+def other_evidence(manifest: Manifest, before: Manifest, evidence: bytes | None) -> Manifest:
+    return issued((replace(manifest.fleets[0], evidence_sha256=evidence),), manifest.epoch, before)
+
+
+def test_evidence_changes_in_no_other_epoch_and_never_comes_or_goes() -> None:
+    first, removed, with_it = following(EVIDENT, OTHER_EVIDENCE)
+    never = following(MAINTAINED, OTHER_EVIDENCE)
+    for older, current, next_ in (
+        (None, first, other_evidence(removed, first, OTHER_EVIDENCE)),
+        (None, first, issued((replace(EVIDENT, evidence_sha256=OTHER_EVIDENCE),), 2, first)),
+        (first, removed, other_evidence(with_it, removed, None)),
+        never,
+    ):
+        with pytest.raises(ConfigError, match="more than the members"):
+            check_entry(older, current, next_, [certificate(current)] if older else [])
+
+
+def test_a_sealed_fleet_names_no_other_evidence_for_the_token_that_it_takes_back() -> None:
+    sealed = replace(EVIDENT, custody=Custody.SEALED)
+    first = issued((sealed,), 1, None)
+    removed = without_replica(first, FLEET, 3, issued_at=NOW)
+    same = replace(sealed.groups[0].find(3), incarnation=2)
+    back = with_replica(removed, FLEET, 0, same, issued_at=NOW, evidence=OTHER_EVIDENCE)
+    with pytest.raises(ConfigError, match="more than the members"):
+        check_entry(first, removed, back, [certificate(removed)])
 
 
 def grown(replica: Replica) -> Manifest:

@@ -27,7 +27,7 @@ from hsm_app.durable import make_directories, replace_file
 from hsm_app.errors import ConfigError
 from hsm_app.evidence.dossier import CUSTODY, FLEET, MANIFEST, PLAN, SCRIPT, SIGNATURE, SOFTWARE, TRANSCRIPT
 from hsm_app.evidence.statement import STATEMENT, encode_statement, parse_statement, sign_statement
-from hsm_app.fleet.manifest import Manifest, Replica
+from hsm_app.fleet.manifest import Fleet, Manifest, Replica
 from hsm_app.fleet.manifest_encoding import encode_fleet
 from hsm_app.fleet.role_keys import KeyAlgorithm, RoleKey
 from hsm_app.model import ReplicaId
@@ -38,20 +38,22 @@ from hsm_app.operator.fleet_files import FleetPlan, fleet_entry, write_fleet_fil
 from hsm_app.operator.genesis import Genesis
 from hsm_app.operator.layout import ReplicaFiles
 from hsm_app.token.fleet_keys import FleetCommitments, FleetKeys
+from hsm_app.token.location import TokenLocation
 from hsm_app.token.pin import pin_from_file
 from hsm_app.token.station import TokenStation
 
 EVIDENCE, TESTIMONIES, TOKENS, ATTESTATIONS = "evidence", "testimonies", "tokens", "attestations"
 ASSURANCE = "self-asserted"  # no device of this deployment vouches for itself to this program
-COPIED = (PLAN, SCRIPT, TRANSCRIPT, SIGNATURE, CUSTODY, SOFTWARE)
+COPIED = (PLAN, SCRIPT, TRANSCRIPT, SIGNATURE, SOFTWARE)
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FirstToken:
-    """Signs with the first token's replica-identity; opens the token for each signature. Implements `Signer`."""
+class IdentitySigner:
+    """Signs with a token's replica-identity; opens the token for each signature. Implements `Signer`."""
 
-    plan: FleetPlan
+    location: TokenLocation
+    pin: Path
     public: bytes
 
     @property
@@ -59,9 +61,8 @@ class FirstToken:
         return RoleKey(KeyAlgorithm.ES256, self.public)
 
     def sign(self, message: bytes) -> bytes:
-        pin = pin_from_file(ReplicaFiles(root=self.plan.root, number=1).pin)
-        with TokenStation(self.plan.location(1)) as station:
-            station.open(pin.reveal())
+        with TokenStation(self.location) as station:
+            station.open(pin_from_file(self.pin).reveal())
             return station.sign(message)
 
 
@@ -93,8 +94,12 @@ def publish(plan: FleetPlan, genesis: Genesis, ended: int, say: Say) -> Manifest
     evidence = plan.root / EVIDENCE
     if (evidence / MANIFEST).exists():
         raise ConfigError(f"{evidence} was published already", "It is what the manifest names; it is not changed")
-    signer = FirstToken(plan=plan, public=genesis.replicas[0].identity_public)
-    statement = _gather(plan, genesis, signer)
+    signer = IdentitySigner(
+        location=plan.location(1),
+        pin=ReplicaFiles(root=plan.root, number=1).pin,
+        public=genesis.replicas[0].identity_public,
+    )
+    statement = gather(plan.root, plan.root / CUSTODY, fleet_entry(plan, genesis), signer)
     say(f"evidence put together and signed by the first token: {evidence}")
     _clear(plan)
     manifest = write_fleet_files(plan, genesis, ended, statement)
@@ -103,18 +108,24 @@ def publish(plan: FleetPlan, genesis: Genesis, ended: int, say: Say) -> Manifest
     return manifest
 
 
-def _gather(plan: FleetPlan, genesis: Genesis, signer: FirstToken) -> bytes:
-    """Write the evidence's directory anew; return the SHA-256 of its statement."""
-    root, evidence = plan.root, plan.root / EVIDENCE
+def gather(root: Path, custody: Path, entry: Fleet, signer: IdentitySigner, previous: bytes | None = None) -> bytes:
+    """Write the evidence's directory anew, from the ceremony's; return the SHA-256 of its statement.
+
+    `custody` is the fleet's custody.json, `entry` the fleet as the manifest will list it, without evidence; `previous`
+    is the digest of the statement before it.
+    """
+    evidence = root / EVIDENCE
     transcript = (root / TRANSCRIPT).read_bytes()
     if not (root / SIGNATURE).exists():
         replace_file(root / SIGNATURE, signer.sign(transcript))
     if evidence.exists():
         shutil.rmtree(evidence)  # of a run that was interrupted before the manifest named it
     files = {path: (root / path).read_bytes() for path in (*COPIED, *_more(root))}
-    files[FLEET] = encode_fleet(fleet_entry(plan, genesis))
+    files |= {CUSTODY: custody.read_bytes(), FLEET: encode_fleet(entry)}
     ceremony = str(parse_transcript(transcript)[0].body["ceremony"])
-    statement = encode_statement(fleet=plan.fleet, ceremony=ceremony, assurance=ASSURANCE, files=files)
+    statement = encode_statement(
+        fleet=entry.fleet, ceremony=ceremony, assurance=ASSURANCE, files=files, previous=previous
+    )
     for path, content in {**files, STATEMENT: sign_statement(statement, signer)}.items():
         make_directories((evidence / path).parent, root)
         replace_file(evidence / path, content)

@@ -49,7 +49,7 @@ class UpkeepDeeds:
         )
         replace_file(files.settings, (retired_directory(hall.place.home, old) / files.settings.name).read_bytes())
         write_keys(files.directory / KEYS, member)
-        says = f"next: hsm-vault fleet replace-replica {hall.place.home} --replica {number}"
+        says = f"when the evidence is published: hsm-vault fleet replace-replica {hall.place.home} --replica {number}"
         return Outcome(results={"incarnation": member.incarnation}, says=(says,))
 
     def check_left(self, _: Step) -> Outcome:
@@ -71,13 +71,4 @@ class UpkeepDeeds:
         return Outcome(results={"objects": 0}, says=("The token was asked for all that it holds: there is nothing.",))
 
     def _listed(self, replica: int) -> Replica:
-        """Return the replica's entry in the last manifest that lists it: `fleet replace-replica` may have begun."""
-        opened = self._hall.fleet()
-        current = opened.epochs.current()
-        for epoch in range(current.epoch, 0, -1):
-            manifest = current if epoch == current.epoch else opened.epochs.past(epoch)
-            for group in () if manifest is None else opened.fleet(manifest).groups:
-                for member in group.replicas:
-                    if member.replica == replica:
-                        return member
-        raise ConfigError(f"the fleet has no replica {replica}", "Check the plan")
+        return self._hall.fleet().last_listed(replica)[1]
