@@ -14,6 +14,7 @@ SLOWEST = ("simulation", "system", "ceremony", "evidence", "page", "store", "rep
 # A fixture of the whole session by the name of the group of all tests that want it; the first that fits counts.
 SHARED = {
     "deployment": "deployment",
+    "unlucky": "deployment",
     "shared_fleet": "fleet",
     "postgres_server": "postgres",
     "chromium": "browser",
