@@ -26,6 +26,7 @@ class Page(StrEnum):
     """The pages that there are, by the directories of their own files."""
 
     LOG = "log"
+    DEPLOYMENT = "deployment"
 
 
 def web_files(page: Page) -> Mapping[str, bytes]:

@@ -4,6 +4,7 @@ import { holds, keyId } from "./keys.js";
 
 /** Read an envelope, one line of text; nothing is verified yet. */
 export function parseEnvelope(text, type) {
+  if (text.includes("\n")) throw new Refused("an envelope has more than one line");
   const said = strictJson(text, "an envelope");
   if (said?.payloadType !== type || !Array.isArray(said.signatures)) {
     throw new Refused(`an envelope is not of the type ${type}`);
