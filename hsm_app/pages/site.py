@@ -64,12 +64,19 @@ def _replace(site: Path, files: Mapping[str, bytes]) -> None:
 def _check_own(site: Path) -> None:
     if site.exists() and not site.is_dir():
         raise ConfigError(f"{site} is no directory", "Choose another one")
-    there = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_symlink() or not path.is_dir()}
-    listed = (site / LIST).read_text(errors="replace").splitlines() if (site / LIST).is_file() else []
-    if strange := sorted(there - {line[66:] for line in listed} - {LIST}):
+    if strange := sorted(_strangers(site)):
         raise ConfigError(
             f"{site} holds {strange[0]}, which no page of this program wrote", "Choose another directory, or empty it"
         )
+
+
+def _strangers(site: Path) -> set[str]:
+    """Return the files that no list names; of a directory that has no list, which may be large, what is at its top."""
+    if not (site / LIST).is_file():
+        return {path.name for path in site.iterdir()} if site.exists() else set()
+    listed = {line[66:] for line in (site / LIST).read_text(errors="replace").splitlines()}
+    there = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_symlink() or not path.is_dir()}
+    return there - listed - {LIST}
 
 
 def _listed(files: Mapping[str, bytes]) -> bytes:

@@ -3,30 +3,24 @@ import { CannotTell, Refused, strictJson, textOf } from "./bytes.js";
 import { audit } from "./checks.js";
 import { fetchEvidence } from "./evidence.js";
 import { AGREES, BAD, OBJECTS, SILENT, UNTOLD, testimonies } from "./people.js";
+import { maybe, showCeremony, showFiles, showMeaning, showPeople, showTokens } from "./sections.js";
 import { words } from "./shapes.js";
 import { at, banner, checkList, counted, element, facts, fetchFile } from "./show.js";
-import { steps } from "./timeline.js";
 import { FAIL, NOT_PROVEN, PASS } from "./verdict.js";
 
-const STATES = { [AGREES]: "pass", [OBJECTS]: "fail", [BAD]: "fail", [SILENT]: "doubt", [UNTOLD]: "doubt" };
-const CEREMONIES = { genesis: "Genesis: the fleet's first keys", "new-fleet": "A new fleet that takes over from an older one" };
+const CEREMONIES = {
+  genesis: "Genesis: the fleet's first keys",
+  "new-fleet": "A new fleet that takes over from an older one",
+};
 const minute = (time) => `${time.slice(0, 16).replace("T", " ")} UTC`;
 
-/** Give what a part of the evidence says, or null where it does not read: the checks say why. */
-function maybe(get) {
-  try {
-    return get();
-  } catch (error) {
-    if (error instanceof Refused || error instanceof CannotTell) return null;
-    throw error;
-  }
-}
-
 function custodyMeaning(custody, plan) {
-  if (custody === "sealed") return "sealed: no root key can leave its token, and no token can be added, ever; not even by all custodians together";
+  if (custody === "sealed") {
+    return "sealed: by the record, no root can leave its token, and nobody can add a token, not even all custodians";
+  }
   if (custody !== "maintained") return words(custody);
-  const who = plan ? `any ${plan.threshold} of the ${plan.custodians.length} custodians` : "a threshold of the custodians";
-  return `maintained: ${who} together can add a token, and can therefore do anything with the fleet's keys`;
+  const who = plan ? `any ${plan.threshold} of the ${plan.custodians.length}` : "a threshold of the";
+  return `maintained: ${who} custodians together can add a token, and can therefore do anything with the fleet's keys`;
 }
 
 function kindMeaning(kind) {
@@ -34,8 +28,17 @@ function kindMeaning(kind) {
   return kind === "rehearsal" ? "REHEARSAL, on throw-away tokens: nothing of it may be used for real" : words(kind);
 }
 
-function showHead(evidence) {
-  const [entries, fleet, plan, manifest] = ["entries", "fleet", "plan", "manifest"].map((of) => maybe(() => evidence[of]));
+/** How many participants agree, object, and so on. */
+function tally(people) {
+  const count = (state) => people.filter((one) => one.state === state).length;
+  const agree = `${count(AGREES)} of ${people.length} agree`;
+  const more = [OBJECTS, BAD, SILENT, UNTOLD].filter(count).map((state) => `${count(state)} ${state}`);
+  return [agree, ...more].join("; ");
+}
+
+function showHead(evidence, people) {
+  const parts = ["entries", "fleet", "plan", "manifest"];
+  const [entries, fleet, plan, manifest] = parts.map((part) => maybe(() => evidence[part]));
   const begin = entries?.[0].body ?? {};
   at("rehearsal").hidden = begin.kind !== "rehearsal" && plan?.kind !== "rehearsal";
   const name = fleet?.fleet ?? plan?.fleet;
@@ -44,12 +47,14 @@ function showHead(evidence) {
     document.title = `${at("rehearsal").hidden ? "" : "REHEARSAL: "}How the keys of ${name} were made`;
   }
   const custody = fleet?.custody ?? begin.custody;
-  const levels = Object.entries(fleet?.assurance ?? {}).map(([axis, level]) => `${axis.replaceAll("_", " ")} ${words(level)}`);
+  const level = ([axis, of]) => `${axis.replaceAll("_", " ")} ${words(of)}`;
+  const levels = Object.entries(fleet?.assurance ?? {}).map(level);
   const rows = [
     entries && ["When", `${minute(entries[0].time)} to ${minute(entries.at(-1).time)}`],
     entries && ["Ceremony", CEREMONIES[begin.ceremony] ?? words(begin.ceremony)],
     entries && ["Kind", kindMeaning(begin.kind)],
     custody && ["Custody", custodyMeaning(custody, plan)],
+    people.length && ["Participants", tally(people)],
     fleet && ["Tokens", String(evidence.replicas.length)],
     levels.length && ["Assurance", levels.join("; ")],
     manifest && ["Published in", `${manifest.namespace}, epoch ${manifest.epoch}`],
@@ -63,7 +68,8 @@ function showTrouble(evidence, people) {
   const found = people
     .filter(({ state }) => state === OBJECTS || state === BAD)
     .map(({ person, state, objection, why }) => {
-      const who = state === OBJECTS ? `${person.name} (${person.role}) objects:` : `What is signed as ${person.name}'s does not hold:`;
+      const bad = `What is signed as ${person.name}'s does not hold:`;
+      const who = state === OBJECTS ? `${person.name} (${person.role}) objects:` : bad;
       return element("li", "", element("strong", "", who), element("p", "quote", objection ?? why));
     });
   for (const { step, kind, body, time } of entries) {
@@ -78,103 +84,10 @@ function showTrouble(evidence, people) {
   at("trouble").hidden = !found.length;
 }
 
-function showPeople(people) {
-  at("statements").replaceChildren(...people.map(({ number, person, state, objection, why }) => {
-    const said = {
-      [AGREES]: "agrees: the script was followed, without deception, and the record is true",
-      [OBJECTS]: "objects",
-    }[state] ?? state;
-    const made = element(
-      "li", `card ${STATES[state]}`,
-      element("div", "head", element("h3", "", person.name), element("span", "soft", person.role)),
-      element("p", `tally ${STATES[state]}`, said),
-    );
-    if (objection !== null) made.append(element("p", "quote", objection));
-    if (why) made.append(element("p", "soft", why));
-    made.append(element("p", "value soft", person.key));
-    made.dataset.person = number;
-    made.dataset.state = state;
-    return made;
-  }));
-  at("people").hidden = !people.length;
-}
-
-function showCeremony(evidence) {
-  const entries = maybe(() => evidence.entries);
-  at("ceremony").hidden = !entries;
-  if (!entries) return;
-  const titles = new Map((maybe(() => evidence.steps) ?? []).map((step) => [step.id, step]));
-  const items = steps(entries, titles);
-  at("steps").replaceChildren(...items);
-  at("span").textContent = `${counted(items.length, "step")}, ${counted(entries.length, "line")} of the transcript.`;
-  at("unfold").onclick = () => {
-    const folded = [...at("steps").querySelectorAll(".step")];
-    const isOpen = folded.every((one) => one.open);
-    for (const one of folded) one.open = !isOpen;
-    at("unfold").textContent = isOpen ? "Open all steps" : "Close all steps";
-  };
-}
-
-function object({ role, attributes }) {
-  const named = (value) => Object.keys(attributes).filter((name) => attributes[name] === value).map((name) => name.slice(4));
-  const kind = [attributes.CKA_CLASS, attributes.CKA_KEY_TYPE].filter(Boolean).join(", ");
-  return element(
-    "details", "",
-    element("summary", "", element("strong", "", role || "an object of no role"), ` ${kind}`),
-    element("p", "soft", `is: ${named(true).join(", ").toLowerCase() || "nothing"}`),
-    element("p", "soft", `is not: ${named(false).join(", ").toLowerCase() || "nothing"}`),
-  );
-}
-
-function showTokens(evidence) {
-  const records = evidence.in("tokens").map((path) => maybe(() => evidence.token(Number(/[0-9]+/.exec(path)?.[0])))).filter(Boolean);
-  at("tokens").replaceChildren(...records.map(({ token, objects }) => element(
-    "li", "card plainly",
-    element("div", "head", element("h3", "", token.label), element("span", "soft", `serial ${token.serial || "none"}`)),
-    element("p", "soft", `${token.manufacturer}, ${token.model}; hardware ${token.hardware}, firmware ${token.firmware}`),
-    ...objects.map(object),
-  )));
-  at("devices").hidden = !records.length;
-}
-
-function showFiles(evidence) {
-  const named = maybe(() => evidence.statement)?.files ?? {};
-  const beside = evidence.forms.beside;
-  const paths = [...new Set([...Object.keys(named), ...evidence.files.keys()])].sort();
-  at("files").replaceChildren(...paths.map((path) => {
-    const link = element("a", "", path);
-    link.href = `evidence/${path}`;
-    link.download = path.replaceAll("/", "-");
-    const digest = evidence.digests.get(path);
-    const [state, said] =
-      digest === undefined ? ["fail", "missing"]
-      : Object.hasOwn(named, path) ? (digest === named[path] ? ["pass", "as signed"] : ["fail", "not the file that was signed"])
-      : beside.includes(path) ? ["", "beside the statement"] : ["doubt", "named by nobody"];
-    const size = digest === undefined ? "" : `${evidence.file(path).length} bytes`;
-    const made = element(
-      "li", "", link, element("span", "soft", size), element("span", `tally ${state}`, said), element("span", "value", digest ?? ""),
-    );
-    made.dataset.path = path;
-    return made;
-  }));
-  at("downloads").hidden = !paths.length;
-}
-
-function showMeaning(forms) {
-  for (const { name, says, is_silent_on: silent } of forms.checks) {
-    const row = at("checks").querySelector(`[data-check="${CSS.escape(name)}"]`);
-    row.append(element(
-      "details", "meaning",
-      element("summary", "", "What it means"),
-      element("p", "soft", element("strong", "", "A PASS means: "), says),
-      element("p", "soft", element("strong", "", "It does not prove: "), silent),
-    ));
-  }
-}
-
 function showOwnSteps(evidence) {
   const site = location.href.replace(/(index\.html)?([?#].*)?$/, "");
-  at("command").textContent = `hsm-vault audit ${site}evidence/ --root-of-trust root-of-trust.json --wheel hsm_vault.whl --explain`;
+  const own = "--root-of-trust root-of-trust.json --wheel hsm_vault.whl --explain";
+  at("command").textContent = `hsm-vault audit ${site}evidence/ ${own}`;
   at("statement-digest").textContent = evidence.statementDigest ?? "there is no statement";
   for (const [id, path] of [["script-digest", "script.md"], ["plan-digest", "plan.toml"]]) {
     at(id).textContent = `${path} ${evidence.digests.get(path) ?? "is missing"}`;
@@ -197,7 +110,9 @@ function announce(verdicts) {
 }
 
 async function show() {
-  if (!globalThis.crypto?.subtle) throw new CannotTell("This browser checks signatures only on pages that come over HTTPS");
+  if (!globalThis.crypto?.subtle) {
+    throw new CannotTell("This browser checks signatures only on pages that come over HTTPS");
+  }
   const bytes = await fetchFile("page.json");
   if (!bytes) throw new Refused("page.json is missing: the page was not copied whole");
   const forms = strictJson(textOf(bytes, "page.json"), "page.json");
@@ -210,7 +125,7 @@ async function show() {
   } catch (error) {
     if (!(error instanceof Refused || error instanceof CannotTell)) throw error; // the checks say why there are none
   }
-  showHead(evidence);
+  showHead(evidence, people);
   showTrouble(evidence, people);
   checkList(at("checks"), verdicts);
   showMeaning(forms);
@@ -228,5 +143,6 @@ try {
   await show();
 } catch (error) {
   const isDoubt = error instanceof CannotTell;
-  banner(isDoubt ? NOT_PROVEN : FAIL, isDoubt ? "Nothing could be checked" : "The evidence could not be checked", `${error.message}.`);
+  const title = isDoubt ? "Nothing could be checked" : "The evidence could not be checked";
+  banner(isDoubt ? NOT_PROVEN : FAIL, title, `${error.message}.`);
 }

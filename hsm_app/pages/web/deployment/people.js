@@ -4,7 +4,8 @@ import { parseEnvelope, signers } from "./dsse.js";
 import { json, members } from "./shapes.js";
 import { checkSsh, parseKey } from "./sshsig.js";
 
-export const AGREES = "agrees", OBJECTS = "objects", SILENT = "did not sign", BAD = "does not hold", UNTOLD = "not checked";
+export const AGREES = "agrees", OBJECTS = "objects", SILENT = "did not sign";
+export const BAD = "does not hold", UNTOLD = "not checked";
 const MEMBERS = ["schema", "name", "role", "script_sha256", "transcript_sha256", "says", "objection"];
 const SCHEMA = "hsm-vault/ceremony-testimony/v1";
 // Several lines of plain text: no control, line-separator, direction or surrogate character.
@@ -38,7 +39,8 @@ async function testimony(evidence, number, person) {
     // Or an objection could hide behind an agreement.
     if (bySsh) throw new Refused(`${person.name} signed twice: ${document} and ${envelope}`);
     return naming(envelope, async () => {
-      const sealed = parseEnvelope(textOf(evidence.file(envelope), "it").replace(/\n$/, ""), evidence.forms.testimony.payloadType);
+      const line = textOf(evidence.file(envelope), "the envelope").replace(/\n$/, "");
+      const sealed = parseEnvelope(line, evidence.forms.testimony.payloadType);
       const key = parseKey(person.key);
       if (!(await signers(sealed, { keys: [key] })).length) throw new Refused(`${person.name} did not sign`);
       return statementOf(evidence, person, sealed.payload);

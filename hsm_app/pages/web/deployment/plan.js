@@ -1,12 +1,14 @@
 // plan.toml and script.md: what people agreed on beforehand.
 //
-// Of TOML only this is read: comments, [[participant]], [[token]], and a name with a whole number or with a plain string
-// on one line. Every reader of TOML reads such a file the same way. A plan that is written with more of TOML is not
-// guessed at: whatever needs it is then not proven. What was read has to stand in script.md too, as people had it printed.
+// Of TOML only this is read: comments, [[participant]], [[token]], and a name with a whole number or with a plain
+// string on one line. Every reader of TOML reads such a file the same way. A plan that is written with more of TOML is
+// not guessed at: whatever needs it is then not proven. What was read has to stand in script.md too, as it was printed.
 import { CannotTell, Refused, textOf } from "./bytes.js";
 import { NAME, distinct, text } from "./shapes.js";
 
-const PAIR = /^([a-z0-9_]+) *= *(?:(0|[1-9][0-9]{0,5})|"([^"\\\x00-\x1f\x7f]*)"|'([^'\x00-\x1f\x7f]*)')[ \t]*(?:#.*)?$/;
+const NAME_IS = /([a-z0-9_]+) *= */;
+const VALUE = /(?:(0|[1-9][0-9]{0,5})|"([^"\\\x00-\x1f\x7f]*)"|'([^'\x00-\x1f\x7f]*)')/;
+const PAIR = new RegExp(`^${NAME_IS.source}${VALUE.source}[ \\t]*(?:#.*)?$`);
 const NOTHING = /^[ \t]*(?:#.*)?$/;
 const TABLE = /^\[\[(participant|token)\]\][ \t]*(?:#.*)?$/;
 const CONTROL = /[\x00-\x08\x0b-\x1f\x7f]/;
@@ -101,6 +103,6 @@ export function checkPrinted(plan, bytes) {
   const table = `\n\n## Participants\n\n| name | role | key of the statement afterwards |\n|---|---|---|\n${rows}\n`;
   const printed = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
   if (![facts, table].every((part) => printed.split(part).length === 2)) {
-    throw new CannotTell("script.md does not show fleet, custody and participants as this page reads them in plan.toml");
+    throw new CannotTell("script.md does not show fleet, custody and participants as plan.toml has them");
   }
 }

@@ -47,8 +47,9 @@ function keyOf(blob) {
   const kind = reader.word();
   let key;
   if (kind === KINDS.Ed25519) key = { alg: "Ed25519", public: reader.string() };
-  else if (kind === KINDS.ES256 && reader.word() === "nistp256") key = { alg: "ES256", public: compressed(reader.string()) };
-  else throw new Refused("the SSH key is neither Ed25519 nor ECDSA P-256");
+  else if (kind === KINDS.ES256 && reader.word() === "nistp256") {
+    key = { alg: "ES256", public: compressed(reader.string()) };
+  } else throw new Refused("the SSH key is neither Ed25519 nor ECDSA P-256");
   reader.end();
   if (key.alg === "Ed25519" && key.public.length !== 32) throw new Refused("the SSH key has not 32 bytes");
   return key;
@@ -95,7 +96,9 @@ export async function checkSsh(armoured, message, namespace, key) {
   const [signer, said, reserved, hash] = [keyOf(reader.string()), reader.word(), reader.string(), reader.word()];
   const signature = new Reader(reader.string());
   reader.end();
-  if (!Object.hasOwn(HASHES, hash)) throw new Refused("the SSH signature is over a hash that is neither SHA-256 nor SHA-512");
+  if (!Object.hasOwn(HASHES, hash)) {
+    throw new Refused("the SSH signature is over a hash that is neither SHA-256 nor SHA-512");
+  }
   if (signature.word() !== KINDS[signer.alg]) throw new Refused("the SSH signature is of another kind than its key");
   const blob = signature.string();
   signature.end();
@@ -103,7 +106,9 @@ export async function checkSsh(armoured, message, namespace, key) {
   const digest = new Uint8Array(await crypto.subtle.digest(HASHES[hash], message));
   const signed = concat(utf8("SSHSIG"), ...[utf8(said), reserved, utf8(hash), digest].map(field));
   const isTheirs = signer.alg === key.alg && isEqual(signer.public, key.public);
-  if (!isTheirs || !(await holdsIn(signer, signed, blob))) throw new Refused("the SSH signature is not the participant's");
+  if (!isTheirs || !(await holdsIn(signer, signed, blob))) {
+    throw new Refused("the SSH signature is not the participant's");
+  }
 }
 
 function holdsIn(key, signed, blob) {

@@ -22,17 +22,26 @@ export function blocks(entries) {
   return found;
 }
 
+/** A template or another small object without the punctuation of JSON. */
+function plainly(value) {
+  if (value === null || typeof value !== "object") return words(value);
+  if (Array.isArray(value)) return value.map(plainly).join(", ");
+  const member = ([name, one]) => `${name} ${typeof one === "object" ? `{ ${plainly(one)} }` : words(one)}`;
+  return Object.entries(value).map(member).join(", ");
+}
+
 const pairs = (body) =>
   element("dl", "said", ...Object.entries(body).flatMap(([name, value]) => [
     element("dt", "", name.replaceAll("_", " ")),
-    element("dd", "value", words(value)),
+    element("dd", "value", plainly(value)),
   ]));
 
 function operation({ time, body }) {
   const { token, call, mechanism, ...more } = body;
   const known = [token, call, mechanism].filter((one) => one !== undefined).map(words);
   const head = element("summary", "", element("span", "when", clock(time)), ` ${known.join(" · ")}`);
-  return Object.keys(more).length ? element("details", "call", head, pairs(more)) : element("p", "call", ...head.childNodes);
+  if (!Object.keys(more).length) return element("p", "call", ...head.childNodes);
+  return element("details", "call", head, pairs(more));
 }
 
 function confirmed({ time, body }) {

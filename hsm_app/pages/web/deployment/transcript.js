@@ -23,7 +23,9 @@ export async function parseTranscript(bytes) {
   for (const [number, line] of lines.entries()) {
     const entry = parseLine(line, number);
     const which = `line ${number + 1} of the transcript`;
-    if (entry.previous !== previous || entry.n !== number) throw new Refused(`${which} does not follow the line before it`);
+    if (entry.previous !== previous || entry.n !== number) {
+      throw new Refused(`${which} does not follow the line before it`);
+    }
     if (number && Date.parse(entry.time) < Date.parse(entries[number - 1].time)) {
       throw new Refused(`${which} is earlier than the line before it`);
     }
