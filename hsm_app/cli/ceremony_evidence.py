@@ -76,7 +76,11 @@ def publish_evidence(directory: Path, options: FleetOptions) -> None:
         click.echo(f"  {name} has not signed; who signs later is not in this evidence")
     manifest = publish(fleet, genesis, ended, lambda text: click.echo(f"  {text}"))
     click.echo(f"  manifest written: {root / 'manifest.json'} (SHA-256 {manifest.digest.hex()})")
-    for line in (*next_steps(fleet, options), f"and look at it as a stranger would: hsm-vault audit {root / EVIDENCE}"):
+    for line in (
+        *next_steps(fleet, options),
+        f"and look at it as a stranger would: hsm-vault audit {root / EVIDENCE}",
+        f"and give people a page, once its bundle.json is there: hsm-vault ceremony page {directory} SITE",
+    ):
         click.echo(f"  {line}")
 
 
