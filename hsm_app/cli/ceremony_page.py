@@ -8,14 +8,18 @@ from pathlib import Path
 
 import click
 
+from hsm_app.ceremony.plan import CeremonyName
 from hsm_app.errors import ConfigError, LogError
 from hsm_app.evidence.audit import audit
 from hsm_app.evidence.beliefs import Beliefs
+from hsm_app.evidence.dossier import Dossier
 from hsm_app.evidence.statement import STATEMENT
 from hsm_app.evidence.verdict import Outcome
 from hsm_app.monitor.evidence_source import read_evidence
 from hsm_app.pages.deployment import EVIDENCE, deployment_files
 from hsm_app.pages.site import replace_site
+
+USE_AUDIT = "Look with: hsm-vault audit"
 
 
 @click.command("page")
@@ -43,7 +47,10 @@ def write_page(directory: Path, site: Path) -> None:
 
 
 def _check(files: Mapping[str, bytes]) -> None:
-    """LogError for evidence that would make a red page, such as one with a stray file."""
+    """ConfigError for evidence that the page does not read, LogError for what would be red, such as a stray file."""
+    ceremony = Dossier(files).plan.ceremony
+    if ceremony not in (CeremonyName.GENESIS, CeremonyName.NEW_FLEET):
+        raise ConfigError(f"this is the evidence of {ceremony}, and the page is for that of a new fleet", USE_AUDIT)
     for name, verdict in audit(files, Beliefs(now=int(time.time()))).items():
         if verdict.outcome is Outcome.FAIL:
-            raise LogError(name, verdict.why, "No page was written; look with: hsm-vault audit")
+            raise LogError(name, verdict.why, f"No page was written. {USE_AUDIT}")

@@ -7,6 +7,7 @@ exceptions and markup; a browser without Ed25519. Not covered: an operator who s
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -22,14 +23,14 @@ from hsm_app.errors import LogError
 from hsm_app.evidence.audit import audit
 from hsm_app.evidence.beliefs import Beliefs
 from hsm_app.evidence.checks import CHECKS
-from hsm_app.evidence.dossier import BESIDE, FLEET, PLAN, SCRIPT, SIGNATURE, Dossier
-from hsm_app.evidence.statement import STATEMENT, read_envelope
+from hsm_app.evidence.dossier import BESIDE, CUSTODY, FLEET, PLAN, SCRIPT, SIGNATURE, Dossier
+from hsm_app.evidence.statement import STATEMENT, read_envelope, sign_statement
 from hsm_app.evidence.verdict import Outcome, Verdicts
 from hsm_app.pages.deployment import EVIDENCE, deployment_files
 from tests.ceremony.plans import PEOPLE
 from tests.cli.command import run, well
 from tests.evidence.deployment import Deployment, Files
-from tests.evidence.tampering import put, retold, without
+from tests.evidence.tampering import edited, put, retold, saying, without
 from tests.evidence.test_tampering import BY_OTHER_MEANS, EACH_FILE, WITH_THE_FIRST_TOKEN, WITHOUT_A_KEY, Scene
 from tests.fuzz.mutator import mutate
 from tests.page.browser import Browser, browser, driver
@@ -330,6 +331,19 @@ PLANS: dict[str, tuple[bytes, bytes]] = {
 }
 
 
+def with_accents(files: Files) -> Files:
+    """A custodian has a name that JSON may write in two ways, and that this program writes in ASCII."""
+    old, new = "Cleo", "Cléo Müller"
+    renamed = {path: put(files, path, old.encode(), new.encode())[path] for path in (PLAN, SCRIPT)}
+    custody = edited(files, CUSTODY, lambda document: document["shares"][0].update(custodian=new))[CUSTODY]
+    return retold(
+        {**files, **renamed, CUSTODY: custody},
+        lambda entries: saying("custody", "done", custody_sha256=sha256(custody).hexdigest())(
+            [replace(each, body=json.loads(json.dumps(each.body).replace(old, new))) for each in entries]
+        ),
+    )
+
+
 @pytest.fixture(scope="module")
 def plans(
     chromium: Browser, deployment: Deployment, tmp_path_factory: pytest.TempPathFactory
@@ -338,6 +352,7 @@ def plans(
     room, files = tmp_path_factory.mktemp("plans"), deployment.files
     written = {name: put(files, PLAN, old, new) for name, (old, new) in PLANS.items()}
     written["it has comments"] = put(files, PLAN, b"threshold = 2", b"# two\nthreshold = 2  # of three")
+    written["a name has accents"] = with_accents(files)
     written["it is not the printed one"] = put(files, PLAN, b'role = "auditor"', b'role = "witness"')
     made = {
         name: signed_anew(deployment, begun_anew(each), room / str(number), {})
@@ -358,12 +373,24 @@ def test_a_plan_that_it_cannot_read_proves_nothing(plans: Mapping[str, tuple[Fil
     assert look.rehearsal
 
 
-def test_a_plan_with_comments_is_read(plans: Mapping[str, tuple[Files, Look]]) -> None:
-    files, look = plans["it has comments"]
+@pytest.mark.parametrize("name", ["it has comments", "a name has accents"])
+def test_a_plan_that_is_written_plainly_is_read(plans: Mapping[str, tuple[Files, Look]], name: str) -> None:
+    files, look = plans[name]
     audited = audit(files, beliefs())
     assert {name: outcome for name, (outcome, _) in look.checks.items()} == {
         name: verdict.outcome for name, verdict in audited.items()
     }
+
+
+def test_a_statement_about_something_else_is_left_to_audit(chromium: Browser, deployment: Deployment) -> None:
+    """Such as that a token was replaced: nothing is wrong with it, and nothing of it is shown as checked."""
+    said = json.loads(read_envelope(deployment.files[STATEMENT]).raw)
+    raw = json.dumps({**said, "predicateType": "urn:hsm-vault:token-replacement:v1"}).encode()
+    other = {**deployment.files, STATEMENT: sign_statement(raw, deployment.first_token)}
+    look = look_at(chromium, {"other": other})["other"]
+    assert (look.verdict, dict(look.checks)) == (Outcome.NOT_PROVEN, {})
+    assert "something else than a new fleet" in look.banner
+    assert "hsm-vault audit" in look.banner
 
 
 def test_a_plan_that_is_not_the_printed_one_is_not_proven(plans: Mapping[str, tuple[Files, Look]]) -> None:

@@ -17,6 +17,7 @@ import pytest
 from hsm_app.durable import own_directory
 from hsm_app.errors import ConfigError, LogError, StoreError, VaultError
 from hsm_app.evidence.checks import CHECKS
+from hsm_app.evidence.dossier import PLAN
 from hsm_app.evidence.token_record import expected_objects
 from hsm_app.pages import site as site_module
 from hsm_app.pages.deployment import EVIDENCE, FORMS, deployment_files
@@ -180,6 +181,17 @@ def test_evidence_that_does_not_hold_gets_no_page(deployment: Deployment, tmp_pa
     assert "signatures: minutes.txt is not named by statement.dsse.json" in why
     assert "No page was written" in why
     assert beside(evidence) == ["evidence"]
+
+
+def test_evidence_of_another_ceremony_gets_no_page(deployment: Deployment, tmp_path: Path) -> None:
+    """It may hold; but the page would look for tokens that were made on another day."""
+    shutil.copytree(deployment.evidence, tmp_path / "evidence")
+    plan = (tmp_path / "evidence" / PLAN).read_text()
+    other = plan.replace('"genesis"', '"replace-token"\nreplica = 2').replace('"sealed"', '"maintained"')
+    (tmp_path / "evidence" / PLAN).write_text(f'fleet_directory = "."\n{other}')
+    why = refused(ConfigError, tmp_path, tmp_path / "site")
+    assert "this is the evidence of replace-token, and the page is for that of a new fleet" in why
+    assert not (tmp_path / "site").exists()
 
 
 def test_a_directory_without_evidence_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 // The documents of the evidence, read as strictly as the page needs them; `hsm-vault audit` refuses more spellings.
-import { Refused, textOf } from "./bytes.js";
+import { CannotTell, Refused, textOf } from "./bytes.js";
 import { parseEnvelope } from "./dsse.js";
 import { POINT, SHA256, distinct, json, list, members, text, whole } from "./shapes.js";
 
@@ -22,8 +22,9 @@ const SOFTWARE = [
 export function parseStatement(bytes, forms) {
   const envelope = parseEnvelope(textOf(bytes, "the envelope").replace(/\n$/, ""), forms.payloadType);
   const said = members(json(envelope.payload, "it"), STATEMENT, "the statement");
-  if (said._type !== forms.type || said.predicateType !== forms.predicate) {
-    throw new Refused("the statement is of another type than this page reads");
+  if (said._type !== forms.type) throw new Refused("the statement is of another type than a statement");
+  if (said.predicateType !== forms.predicate) {
+    throw new CannotTell("this is the evidence of something else than a new fleet, which this page does not read");
   }
   const subjects = list(said.subject, "subject").map((one) => {
     const { name, digest } = members(one, ["name", "digest"], "a subject");

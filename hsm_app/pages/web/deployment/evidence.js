@@ -5,7 +5,8 @@ import { checkPrinted, parsePlan, parseScript } from "./plan.js";
 import { json } from "./shapes.js";
 import { parseTranscript } from "./transcript.js";
 
-/** Fetch what the statement names and what may lie beside it; without a statement, what there has to be. */
+/** Fetch what the statement names and what may lie beside it; without a statement, what there has to be.
+ * CannotTell when the statement is not about a new fleet. */
 export async function fetchEvidence(fetchFile, forms) {
   const files = new Map();
   const take = async (path) => {

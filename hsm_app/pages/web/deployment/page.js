@@ -144,5 +144,6 @@ try {
 } catch (error) {
   const isDoubt = error instanceof CannotTell;
   const title = isDoubt ? "Nothing could be checked" : "The evidence could not be checked";
-  banner(isDoubt ? NOT_PROVEN : FAIL, title, `${error.message}.`);
+  const todo = isDoubt ? " Use hsm-vault audit." : "";
+  banner(isDoubt ? NOT_PROVEN : FAIL, title, `${error.message}.${todo}`);
 }
