@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hsm_app.evidence.dossier import PLAN, SCRIPT, Dossier
+from hsm_app.evidence.dossier import PLAN, SCRIPT, SOFTWARE, Dossier
 from hsm_app.evidence.participants import encode_testimony, sign_testimony
 from hsm_app.evidence.verdict import Outcome
 from hsm_app.key_files import read_key_file
@@ -112,7 +112,7 @@ def signed_anew(made: Deployment, files: Files, room: Path, objections: Mapping[
 
 
 def begun_anew(files: Files) -> Files:
-    """Let the transcript begin with the plan and script that are there."""
-    dossier = Dossier(files)
-    digests = {"plan_sha256": dossier.sha256(PLAN), "script_sha256": dossier.sha256(SCRIPT)}
+    """Let the transcript begin with the plan, script and software that are there."""
+    begun = {"plan_sha256": PLAN, "script_sha256": SCRIPT, "software_sha256": SOFTWARE}
+    digests = {name: Dossier(files).sha256(path) for name, path in begun.items()}
     return retold(files, saying("", "begin", **digests))

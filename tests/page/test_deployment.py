@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -23,15 +23,22 @@ from hsm_app.errors import LogError
 from hsm_app.evidence.audit import audit
 from hsm_app.evidence.beliefs import Beliefs
 from hsm_app.evidence.checks import CHECKS
-from hsm_app.evidence.dossier import BESIDE, CUSTODY, FLEET, PLAN, SCRIPT, SIGNATURE, Dossier
+from hsm_app.evidence.dossier import BESIDE, CUSTODY, FLEET, PLAN, SCRIPT, SIGNATURE, SOFTWARE, Dossier
 from hsm_app.evidence.statement import STATEMENT, read_envelope, sign_statement
 from hsm_app.evidence.verdict import Outcome, Verdicts
 from hsm_app.pages.deployment import EVIDENCE, deployment_files
 from tests.ceremony.plans import PEOPLE
 from tests.cli.command import run, well
 from tests.evidence.deployment import Deployment, Files
-from tests.evidence.tampering import edited, put, retold, saying, without
-from tests.evidence.test_tampering import BY_OTHER_MEANS, EACH_FILE, WITH_THE_FIRST_TOKEN, WITHOUT_A_KEY, Scene
+from tests.evidence.tampering import Document, edited, put, retold, root_attribute, saying, without
+from tests.evidence.test_tampering import (
+    BY_OTHER_MEANS,
+    EACH_FILE,
+    WITH_THE_FIRST_TOKEN,
+    WITHOUT_A_KEY,
+    Scene,
+    more_objects,
+)
 from tests.fuzz.mutator import mutate
 from tests.page.browser import Browser, browser, driver
 from tests.page.deployments import Look, begun_anew, look_at, served, signed_anew
@@ -380,6 +387,32 @@ def test_a_plan_that_is_written_plainly_is_read(plans: Mapping[str, tuple[Files,
     assert {name: outcome for name, (outcome, _) in look.checks.items()} == {
         name: verdict.outcome for name, verdict in audited.items()
     }
+
+
+def recorded_anew(files: Files, number: int, edit: Callable[[Document], object]) -> Files:
+    """A token's record says something else, and so does the ceremony."""
+    changed = edited(files, f"tokens/{number}.json", edit)
+    digest = sha256(changed[f"tokens/{number}.json"]).hexdigest()
+    return retold(changed, saying(f"inventory-{number}", "done", record_sha256=digest))
+
+
+def test_what_all_have_signed_is_looked_at_all_the_same(
+    chromium: Browser, deployment: Deployment, tmp_path: Path
+) -> None:
+    """Nothing is forged here: everybody signed that this is how it was, or that it was not."""
+    files = deployment.files
+    agreed = {
+        "key-attributes": recorded_anew(files, 3, more_objects("")),
+        "sealed": recorded_anew(files, 2, root_attribute("CKA_EXTRACTABLE", True)),
+        "key-binding": retold(files, saying("carry-3", "done", same_root=False)),
+        "software-digest": begun_anew(put(files, SOFTWARE, b'"files_sha256": "', b'"files_sha256": "00')),
+    }
+    made = {check: signed_anew(deployment, each, tmp_path / check, {}) for check, each in agreed.items()}
+    objecting = {3: "I was not there.", 5: "Nor was I."}
+    made["custodian-threshold"] = signed_anew(deployment, files, tmp_path / "objecting", objecting)
+    looks = look_at(chromium, made)
+    for check, each in made.items():
+        assert check in looks[check].named(Outcome.FAIL) == failed(audit(each, beliefs()))
 
 
 def test_a_statement_about_something_else_is_left_to_audit(chromium: Browser, deployment: Deployment) -> None:

@@ -32,7 +32,7 @@ function kindMeaning(kind) {
 function tally(people) {
   const count = (state) => people.filter((one) => one.state === state).length;
   const agree = `${count(AGREES)} of ${people.length} agree`;
-  const more = [OBJECTS, BAD, SILENT, UNTOLD].filter(count).map((state) => `${count(state)} ${state}`);
+  const more = [OBJECTS, BAD, SILENT, UNTOLD].filter(count).map((state) => `${state}: ${count(state)}`);
   return [agree, ...more].join("; ");
 }
 
@@ -63,15 +63,14 @@ function showHead(evidence, people) {
   at("about").hidden = !rows.some(Boolean);
 }
 
+/** What a reader has to know although no check fails: what does not hold is in the banner, and at its check. */
 function showTrouble(evidence, people) {
   const entries = maybe(() => evidence.entries) ?? [];
-  const found = people
-    .filter(({ state }) => state === OBJECTS || state === BAD)
-    .map(({ person, state, objection, why }) => {
-      const bad = `What is signed as ${person.name}'s does not hold:`;
-      const who = state === OBJECTS ? `${person.name} (${person.role}) objects:` : bad;
-      return element("li", "", element("strong", "", who), element("p", "quote", objection ?? why));
-    });
+  const objecting = people.filter(({ state }) => state === OBJECTS);
+  const found = objecting.map(({ person, objection }) => {
+    const who = element("strong", "", `${person.name} (${person.role}) objects:`);
+    return element("li", "", who, element("p", "quote", objection));
+  });
   for (const { step, kind, body, time } of entries) {
     if (kind === "exception") {
       const said = `${words(body.what)} — the people in the room: ${words(body.reason) || "nothing"}`;
