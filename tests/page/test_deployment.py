@@ -29,7 +29,7 @@ from hsm_app.evidence.verdict import Outcome, Verdicts
 from hsm_app.pages.deployment import EVIDENCE, deployment_files
 from tests.ceremony.plans import PEOPLE
 from tests.cli.command import run, well
-from tests.evidence.deployment import Deployment, Files
+from tests.evidence.deployment import Deployment, Files, ssh_sign
 from tests.evidence.tampering import Document, edited, put, retold, root_attribute, saying, without
 from tests.evidence.test_tampering import (
     BY_OTHER_MEANS,
@@ -212,6 +212,7 @@ def test_an_honest_deployment_is_not_red_and_shows_what_there_is(
         assert text in page, text
     assert len(titles) == chromium.run("return document.querySelectorAll('#steps [data-step]').length") > 20
     operations = [entry for entry in dossier.entries if entry.kind is EntryKind.OPERATION]
+    assert "5 answers" in chromium.text("[data-step=roll-call] summary")
     assert len(operations) == chromium.run("return document.querySelectorAll('#steps .call').length")
     assert "Rehearsal" in chromium.run("return document.querySelector('#rehearsal').innerHTML")
     assert chromium.run("return [...document.querySelectorAll('#rehearsal, #trouble')].map(one => one.hidden)") == [
@@ -305,6 +306,7 @@ def test_objections_and_exceptions_stand_at_the_top_as_text(chromium: Browser, u
         chromium.resize(360, 740)
         chromium.open(f"{address}site/")
         assert chromium.verdict() == Outcome.NOT_PROVEN, chromium.text("#banner")
+        assert chromium.run("return document.querySelector('#trouble').checkVisibility()")
         trouble = chromium.text("#trouble")
         for text in (
             "Dan (custodian) objects:",
@@ -316,6 +318,7 @@ def test_objections_and_exceptions_stand_at_the_top_as_text(chromium: Browser, u
             assert text in trouble
         assert "Interrupted, and resumed at" in trouble
         assert chromium.run("return document.querySelector('[data-person=\"4\"]').dataset.state") == "objects"
+        assert chromium.run("return document.querySelector('[data-person=\"4\"]').className") == "card fail"
         assert OBJECTION in chromium.text("[data-person='4']")
         assert chromium.run("return document.querySelector('[data-step=clock] details').open")
         step = chromium.text("[data-step=clock]")
@@ -396,6 +399,14 @@ def recorded_anew(files: Files, number: int, edit: Callable[[Document], object])
     return retold(changed, saying(f"inventory-{number}", "done", record_sha256=digest))
 
 
+def of_two_minds(made: Deployment, room: Path) -> Files:
+    """Ada signs that she agrees, and an objection with it."""
+    path = "testimonies/1.json"
+    files = edited(made.files, path, lambda document: document.update(objection=OBJECTION))
+    (room / "1").write_bytes(files[path])
+    return made.remade({**files, f"{path}.sig": ssh_sign(made.keys / "key-1", room / "1")})
+
+
 def test_what_all_have_signed_is_looked_at_all_the_same(
     chromium: Browser, deployment: Deployment, tmp_path: Path
 ) -> None:
@@ -410,6 +421,7 @@ def test_what_all_have_signed_is_looked_at_all_the_same(
     made = {check: signed_anew(deployment, each, tmp_path / check, {}) for check, each in agreed.items()}
     objecting = {3: "I was not there.", 5: "Nor was I."}
     made["custodian-threshold"] = signed_anew(deployment, files, tmp_path / "objecting", objecting)
+    made["signatures"] = of_two_minds(deployment, tmp_path)
     looks = look_at(chromium, made)
     for check, each in made.items():
         assert check in looks[check].named(Outcome.FAIL) == failed(audit(each, beliefs()))
