@@ -18,8 +18,9 @@ from urllib.request import urlopen
 
 import pytest
 
+from hsm_app.ceremony.plan import parse_plan
 from hsm_app.ceremony.transcript import Entry, EntryKind
-from hsm_app.errors import LogError
+from hsm_app.errors import ConfigError, LogError
 from hsm_app.evidence.audit import audit
 from hsm_app.evidence.beliefs import Beliefs
 from hsm_app.evidence.checks import CHECKS
@@ -49,7 +50,6 @@ MARKUP = '<img src=x onerror="window.ran = 1"><script>window.ran = 1</script>'
 OBJECTION = f"The video was off.\n{MARKUP}"
 MUTATIONS = 16
 LEFT_TO_AUDIT = frozenset({"log-inclusion"})  # a page has no root of trust
-READS_NO_PLAN = frozenset({"the plan is no TOML", "plan.toml is changed"})  # not proven by itself, to a page
 NO_LIST = frozenset(
     {f"{STATEMENT} is missing", f"{STATEMENT} is null", "the statement is no envelope", "the statement is missing"}
 )  # and so a page, as an audit by address, finds no files
@@ -124,28 +124,35 @@ def cases(
     }
 
 
+def has_plan(files: Files) -> bool:
+    try:
+        parse_plan(files[PLAN])
+    except (KeyError, ConfigError):
+        return False
+    return True
+
+
 def test_it_says_of_every_tampering_what_an_audit_says(cases: Mapping[str, Case]) -> None:
-    """Which checks fail is the same, by two programs that share no code; red it is when one of them fails."""
+    """Which checks fail is the same, by two programs that share no code; red it is when one of them fails.
+
+    Where nobody can read the plan, a page that says less than an audit is red for other reasons.
+    """
     differing = {}
     for name in sorted(cases.keys() - NO_LIST):
         look, audited = cases[name].look, cases[name].audit
         ours, theirs = look.named(Outcome.FAIL) - LEFT_TO_AUDIT, failed(audited) - LEFT_TO_AUDIT
-        if ours != theirs or (look.verdict == Outcome.FAIL) != bool(look.named(Outcome.FAIL)):
+        is_same = ours == theirs if has_plan(cases[name].files) else bool(ours) and ours <= theirs
+        if not is_same or (look.verdict == Outcome.FAIL) != bool(look.named(Outcome.FAIL)):
             differing[name] = (ours - theirs, theirs - ours)
-    unread = {name for name in differing if name.partition(",")[0] in READS_NO_PLAN}
-    assert differing.keys() == unread, "\n".join(map(str, differing.items()))
+    assert not differing, "\n".join(map(str, differing.items()))
     assert len(cases) > 130
 
 
-def test_where_it_can_read_less_it_is_not_greener(cases: Mapping[str, Case]) -> None:
-    looked = 0
-    for name, case in cases.items():
-        if name.partition(",")[0] in READS_NO_PLAN | NO_LIST:
-            passed = {check for check, verdict in case.audit.items() if verdict.outcome is Outcome.PASS}
-            assert case.look.verdict == Outcome.FAIL
-            assert case.look.named(Outcome.PASS) <= passed, name
-            looked += 1
-    assert looked == len(READS_NO_PLAN | NO_LIST)
+@pytest.mark.parametrize("name", sorted(NO_LIST))
+def test_without_a_statement_it_is_red_and_not_greener_than_an_audit(cases: Mapping[str, Case], name: str) -> None:
+    look, audited = cases[name].look, cases[name].audit
+    assert look.verdict == Outcome.FAIL
+    assert look.named(Outcome.PASS) <= {check for check, one in audited.items() if one.outcome is Outcome.PASS}
 
 
 @pytest.mark.parametrize("path", EACH_FILE)
