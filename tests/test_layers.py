@@ -51,14 +51,15 @@ ROOMS: dict[str, frozenset[str]] = {
     "replica": PROGRAM | {"token", "store"},
     "relay": PROGRAM,
     "signers": PROGRAM | {"token"},
-    "auditor": PROGRAM | {"signers"},
+    "pages": BASE | {"durable", "evidence"},
+    "auditor": PROGRAM | {"signers", "pages"},
     "witness": PROGRAM,
     "monitor": PROGRAM,
     "client": PROGRAM,
     "operator": PROGRAM | {"token", "signers"},
     "cli": PROGRAM
     | {"token", "store", "replica", "relay", "client", "operator", "auditor", "witness", "monitor", "signers"}
-    | {"profile_files"},
+    | {"pages", "profile_files"},
     "": frozenset(),  # hsm_app/__init__.py: the version
 }
 

@@ -13,25 +13,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from hsm_app.durable import make_directories, replace_file
-from hsm_app.errors import StoreError
 from hsm_app.fleet.root_of_trust import RootOfTrust
+from hsm_app.pages.web_files import Page, web_files
 
-SOURCE = Path(__file__).with_name("web")
-TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-}
-INDEX, LISTED, ROOTS = "index.html", "namespaces.json", "roots-of-trust"
+LISTED, ROOTS = "namespaces.json", "roots-of-trust"
 
 
 def page_files(roots: Iterable[RootOfTrust]) -> Mapping[str, bytes]:
     """Return the page's files by their paths beside the log's. StoreError when this program is not installed whole."""
-    try:
-        files = {path.name: path.read_bytes() for path in sorted(SOURCE.iterdir()) if path.suffix in TYPES}
-    except OSError as error:
-        raise StoreError(f"cannot read {SOURCE}: {error.strerror}", "Install this program again") from error
+    files = dict(web_files(Page.LOG))
     listed = []
     for root in roots:
         path = f"{ROOTS}/{hashlib.sha256(root.namespace.encode()).hexdigest()[:16]}.json"

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from hsm_app.auditor.page import INDEX, TYPES
 from hsm_app.auditor.plexi import PlexiView
 from hsm_app.net.http import Reply
+from hsm_app.pages.web_files import INDEX, TYPES
 
 _PATH = re.compile(r"checkpoint|tile/(?:[0-9]|[1-5][0-9]|6[0-3]|entries)/(?:x[0-9]{3}/)*[0-9]{3}(?:\.p/[0-9]{1,3})?")
 NO_PAGE: Mapping[str, bytes] = MappingProxyType({})

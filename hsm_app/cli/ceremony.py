@@ -15,6 +15,7 @@ from hsm_app.ceremony.example import NAMES, example_plan
 from hsm_app.ceremony.plan import Plan, parse_plan
 from hsm_app.ceremony.words import fingerprint_words
 from hsm_app.cli.ceremony_evidence import publish_evidence, testimony
+from hsm_app.cli.ceremony_page import write_page
 from hsm_app.cli.files import read_whole
 from hsm_app.cli.fleet_options import SOFTHSM
 from hsm_app.evidence.software import encode_software
@@ -124,6 +125,7 @@ def status(directory: Path, as_json: bool) -> None:
 
 ceremony.add_command(testimony)
 ceremony.add_command(publish_evidence)
+ceremony.add_command(write_page)
 
 
 def _plan_bytes(plan_file: Path) -> bytes:

@@ -85,7 +85,11 @@ def publish_evidence(directory: Path, options: FleetOptions) -> None:
     _tell_silent(root, plan)
     manifest = publish(fleet, genesis, ended, lambda text: click.echo(f"  {text}"))
     click.echo(f"  manifest written: {root / 'manifest.json'} (SHA-256 {manifest.digest.hex()})")
-    for line in (*next_steps(fleet, options), f"and look at it as a stranger would: hsm-vault audit {root / EVIDENCE}"):
+    for line in (
+        *next_steps(fleet, options),
+        f"and look at it as a stranger would: hsm-vault audit {root / EVIDENCE}",
+        f"and give people a page, once its bundle.json is there: hsm-vault ceremony page {directory} SITE",
+    ):
         click.echo(f"  {line}")
 
 

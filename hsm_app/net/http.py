@@ -114,6 +114,9 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "hsm-vault", ""
     timeout = IDLE_SECONDS
+    disable_nagle_algorithm = (
+        True  # head and body are two writes; the second would wait for the peer's word on the first
+    )
     answer: Answer
     body_limit = 0
 

@@ -165,6 +165,8 @@ class Play:
             record.write_text(record.read_text().replace('"CKA_EXTRACTABLE": false', '"CKA_EXTRACTABLE": true', 1))
             say("   and after a word of one token's record was changed:")
             vault("audit", str(evidence), expect=10)
+            say("   and for people, a page whose reader's browser does the checking:")
+            vault("ceremony", "page", str(self.fleet), str(self.root / "page"))
             shown.append("from its evidence alone; a changed word is named")
 
     def device(self, name: str, account: str) -> list[str]:
@@ -197,6 +199,7 @@ class Play:
         say(f"   hsm-vault client status {phone}   # after a look at relay = ... there: the last step led it astray")
         say(f"   hsm-vault replica serve --config {fleet}/replica-1/replica.toml   # bring a dead one back")
         say(f"   hsm-vault auditor serve {log} --listen 127.0.0.1:8080   # the public log, for any browser")
+        say(f"   python3 -m http.server --bind 127.0.0.1 --directory {root}/page 8081   # how its keys were made")
         say(f"   kill {pids}; rm -r {root}   # when you have seen enough")
         self.processes.running.clear()
 

@@ -13,8 +13,8 @@ def digest(text: str) -> bytes:
 
 FILES = {
     "hsm_app/__init__.py": digest("init"),
-    "hsm_app/auditor/web/page.js": digest("page"),
     "hsm_app/model.py": digest("model"),
+    "hsm_app/pages/web/log/page.js": digest("page"),
 }
 CLICK = Dependency(name="click", version="8.1.7", sha256=tuple(sorted([digest("click.whl"), digest("click.tar.gz")])))
 PYJWT = Dependency(name="pyjwt", version="2.10", sha256=())

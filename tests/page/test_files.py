@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hsm_app.auditor.page import SOURCE, TYPES, page_files, write_page
+from hsm_app.auditor.page import page_files, write_page
 from hsm_app.auditor.site import serving
+from hsm_app.pages.web_files import SOURCE, TYPES, Page
 from tests.fleet.trust import root_of_trust
 
 ROOT = Path(__file__).parents[2]
@@ -56,14 +57,15 @@ def test_only_get_is_answered(public: Path) -> None:
 
 
 def test_the_page_names_no_other_place_and_writes_no_markup() -> None:
-    for path in SOURCE.iterdir():
+    for path in (path for path in SOURCE.rglob("*") if path.is_file()):
         text = path.read_text()
         assert path.suffix in TYPES, path
         assert not re.search(r"https?://|//cdn|innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", text), path
 
 
-def test_its_policy_is_strict() -> None:
-    page = (SOURCE / "index.html").read_text()
+@pytest.mark.parametrize("name", Page)
+def test_its_policy_is_strict(name: Page) -> None:
+    page = (SOURCE / name / "index.html").read_text()
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page)
     assert policy is not None
     assert "default-src 'none'" in policy[1]
@@ -73,4 +75,4 @@ def test_its_policy_is_strict() -> None:
 
 def test_the_package_carries_it() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert project["tool"]["setuptools"]["package-data"]["hsm_app.auditor"] == ["web/*"]
+    assert project["tool"]["setuptools"]["package-data"]["hsm_app.pages"] == ["web/*/*"]

@@ -26,6 +26,12 @@ from tests.auditor.world import World, following, manifest, world
 from tests.fleet import trust
 from tests.page.browser import Browser, browser, driver
 
+WITHOUT_ED25519 = """
+    const known = SubtleCrypto.prototype.importKey;
+    SubtleCrypto.prototype.importKey = function (format, data, algorithm, ...rest) {
+      if (algorithm.name === "Ed25519") return Promise.reject(new DOMException("no", "NotSupportedError"));
+      return known.call(this, format, data, algorithm, ...rest);
+    };"""
 ENTRIES, TILE = "tile/entries/000.p/3", "tile/0/000.p/3"
 
 
@@ -306,14 +312,8 @@ def test_an_empty_log_is_neither_green_nor_red(chromium: Browser, tmp_path: Path
 
 def test_a_browser_without_ed25519_says_so(honest: World) -> None:
     """Older ones refuse the algorithm's name; here it is taken away before the page's own code runs."""
-    without = """
-        const known = SubtleCrypto.prototype.importKey;
-        SubtleCrypto.prototype.importKey = function (format, data, algorithm, ...rest) {
-          if (algorithm.name === "Ed25519") return Promise.reject(new DOMException("no", "NotSupportedError"));
-          return known.call(this, format, data, algorithm, ...rest);
-        };"""
     with driver() as address, browser(address) as old, served(honest) as site:
-        old.devtools("Page.addScriptToEvaluateOnNewDocument", {"source": without})
+        old.devtools("Page.addScriptToEvaluateOnNewDocument", {"source": WITHOUT_ED25519})
         old.open(site)
         assert old.verdict() == "NOT-PROVEN"
         assert "Ed25519" in old.text("#banner")

@@ -29,5 +29,5 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
     commit = committed(tree)
     with (tree / "hsm_app" / "model.py").open("a") as module:
         module.write("\nUNCOMMITTED = True\n")
-    (tree / "hsm_app" / "auditor" / "web" / "notes.js").write_text("// mine")
+    (tree / "hsm_app" / "pages" / "web" / "log" / "notes.js").write_text("// mine")
     return Release(tree=tree, commit=commit, done=build(tree))

@@ -118,8 +118,8 @@ TAMPERED: dict[str, tuple[Callable[[Path], object], dict[str, str]]] = {
         {"hsm_app/vault/record.py": "has other content"},
     ),
     "a file of the page changed": (
-        lambda app: append(app / "auditor" / "web" / "page.js"),
-        {"hsm_app/auditor/web/page.js": "has other content"},
+        lambda app: append(app / "pages" / "web" / "log" / "page.js"),
+        {"hsm_app/pages/web/log/page.js": "has other content"},
     ),
     "a module more": (lambda app: (app / "token" / "spy.py").touch(), {"hsm_app/token/spy.py": "was not published"}),
     "a compiled module without its source": (
@@ -156,10 +156,10 @@ def test_it_names(place: Path, published: Path, tamper: Callable[[Path], object]
 
 def test_the_installed_program_names_what_differs_and_ends_with_10(place: Path, published: Path) -> None:
     """The dependencies are those of this environment, which the published record does not have: they are named too."""
-    append(place / "hsm_app" / "auditor" / "web" / "look.js")
+    append(place / "hsm_app" / "pages" / "web" / "log" / "look.js")
     done = vault(place, "--check", published)
     assert done.returncode == 10
-    assert "hsm_app/auditor/web/look.js has other content" in done.stdout.splitlines()
+    assert "hsm_app/pages/web/log/look.js has other content" in done.stdout.splitlines()
     assert "click was not published as a dependency" in done.stdout.splitlines()
 
 

@@ -55,7 +55,7 @@ def test_what_is_not_committed_is_not_in_it_and_that_is_said(release: Release) -
     assert "not committed" in release.done.stderr
     packed = members(release.wheel)
     assert b"UNCOMMITTED" not in packed["hsm_app/model.py"]
-    assert "hsm_app/auditor/web/notes.js" not in packed
+    assert "hsm_app/pages/web/log/notes.js" not in packed
 
 
 def test_a_changed_line_changes_the_digest(release: Release, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_it_holds_every_file_of_the_package_as_it_is(release: Release) -> None:
     packed = {name: data for name, data in members(release.wheel).items() if name.startswith("hsm_app/")}
     tracked = [name for name in git(ROOT, "ls-files", "--", "hsm_app").splitlines() if (ROOT / name).is_file()]
     assert packed == {name: (ROOT / name).read_bytes() for name in tracked}
-    assert {"hsm_app/auditor/web/index.html", "hsm_app/auditor/web/page.js"} <= packed.keys()
+    assert {"hsm_app/pages/web/log/index.html", "hsm_app/pages/web/log/page.js"} <= packed.keys()
 
 
 def test_it_names_its_commit_and_the_dependencies_it_was_tested_with(release: Release) -> None:

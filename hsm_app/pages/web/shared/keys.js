@@ -27,10 +27,18 @@ export async function holdsEd25519(publicKey, message, signature) {
 /** `publicKey` is a compressed point; `signature` is DER, as DSSE carries it. */
 export async function holdsEs256(publicKey, message, signature) {
   const raw = fromDer(signature);
-  if (!raw) return false;
+  return raw !== null && holdsEs256Raw(publicKey, message, raw);
+}
+
+/** The same of r || s, 64 bytes. */
+export async function holdsEs256Raw(publicKey, message, raw) {
   const key = { name: "ECDSA", namedCurve: "P-256" };
   return verify(concat(P256_SPKI, decompressed(publicKey)), key, { name: "ECDSA", hash: "SHA-256" }, raw, message);
 }
+
+/** `key` is {alg, public}. Say whether its signature, as DSSE carries it, holds. */
+export const holds = ({ alg, public: publicKey }, message, signature) =>
+  (alg === "Ed25519" ? holdsEd25519 : holdsEs256)(publicKey, message, signature);
 
 async function verify(spki, key, algorithm, signature, message) {
   let imported;
@@ -52,7 +60,8 @@ export async function keyId(key) {
 const P = 0xffffffff00000001000000000000000000000000ffffffffffffffffffffffffn;
 const B = 0x5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604bn;
 
-function decompressed(point) {
+/** The uncompressed form of a compressed point, 65 bytes. Refused when it is not on the curve. */
+export function decompressed(point) {
   const x = BigInt(`0x${hex(point.slice(1))}`);
   const square = (((x * x - 3n) * x + B) % P + P) % P;
   let y = power(square, (P + 1n) / 4n);

@@ -58,6 +58,10 @@ export async function sha256(bytes) {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
 }
 
+/** What Python's and other writers of ASCII make of it: the same text, with every other character escaped. */
+export const inAscii = (json) =>
+  json.replace(/[\x7f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
 const OUTSIDE_STRINGS = /("(?:[^"\\]|\\.)*")|[ \t\r\n]+/g;
 
 /** Strict JSON: a text that two parsers could read differently (a name twice, other escapes, 1.0) is refused. */
@@ -68,7 +72,8 @@ export function strictJson(text, what) {
   } catch {
     throw new Refused(`${what} is not JSON`);
   }
-  if (JSON.stringify(value) !== text.replace(OUTSIDE_STRINGS, "$1")) {
+  const plain = JSON.stringify(value);
+  if (![plain, inAscii(plain)].includes(text.replace(OUTSIDE_STRINGS, "$1"))) {
     throw new Ambiguous(`${what} is not written in its plain form: it could be read in two ways`);
   }
   return value;

@@ -1,22 +1,10 @@
 // An entry of the log: the auditor's envelope over a manifest, and the operator's counter-signature (DSSE v1.0.2).
-import { Refused, concat, hex, sha256, strictJson, textOf, unbase64, utf8 } from "./bytes.js";
-import { holdsEd25519, holdsEs256, keyId } from "./keys.js";
+import { Refused, hex, sha256, strictJson, textOf } from "./bytes.js";
+import { parseEnvelope } from "./dsse.js";
 
 const MANIFEST_TYPE = "application/vnd.hsm-vault.fleet-manifest.v1+json";
 const COUNTERSIGNATURE_TYPE = "application/vnd.hsm-vault.fleet-countersignature.v1+json";
 const SCHEMA = "hsm-vault/fleet-manifest/v1";
-
-function parseEnvelope(text, type) {
-  const said = strictJson(text, "an envelope");
-  if (said?.payloadType !== type || !Array.isArray(said.signatures)) {
-    throw new Refused(`an envelope is not of the type ${type}`);
-  }
-  return {
-    type,
-    payload: unbase64(said.payload, "the payload of an envelope"),
-    signatures: said.signatures.map((one) => unbase64(one.sig, "a signature")),
-  };
-}
 
 /** Return both envelopes; nothing is verified yet. */
 export function parseEntry(bytes) {
@@ -41,21 +29,6 @@ function isFleet(said) {
   const lists = [...said.groups.map((one) => one?.replicas), ...said.tenants.map((one) => one?.keys)];
   const values = [said.assurance, said.attempts, said.argon2, ...lists.filter(Array.isArray).flat()];
   return lists.every(Array.isArray) && values.every((one) => one instanceof Object);
-}
-
-/** Return the ids of the role's keys that signed the envelope; a key that signed twice is one. */
-export async function signers(envelope, role) {
-  const type = utf8(envelope.type);
-  const head = utf8(`DSSEv1 ${type.length} ${envelope.type} ${envelope.payload.length} `);
-  const message = concat(head, envelope.payload);
-  const ids = new Set();
-  for (const key of role.keys) {
-    const holds = key.alg === "Ed25519" ? holdsEd25519 : holdsEs256;
-    for (const signature of envelope.signatures) {
-      if (await holds(key.public, message, signature)) ids.add(await keyId(key));
-    }
-  }
-  return [...ids];
 }
 
 /** Refused unless the operator's envelope is about this manifest and these signatures of the auditor. */

@@ -1,26 +1,14 @@
 // One look at a namespace in a log. The checks and their names are those of `hsm-vault log verify`.
 import { Ambiguous, CannotTell, Refused, hex, isEqual } from "./bytes.js";
-import { checkCountersignature, parseEntry, parseManifest, signers } from "./entry.js";
 import { changes } from "./changes.js";
+import { signers } from "./dsse.js";
+import { checkCountersignature, parseEntry, parseManifest } from "./entry.js";
 import { checkSigned, cosignedAt, parseCheckpoint, parseNote } from "./note.js";
 import { readEntries, readLeaves, rootOf } from "./tree.js";
 import { isMet } from "./trust.js";
+import { FAIL, NOT_PROVEN, PASS, attempt } from "./verdict.js";
 
-export const PASS = "PASS";
-export const FAIL = "FAIL";
-export const NOT_PROVEN = "NOT-PROVEN";
 const SKEW = 300; // seconds that clocks may differ
-
-/** Run a check that returns what to say when it passes. Only Refused and CannotTell are answers; the rest is a bug. */
-async function attempt(check) {
-  try {
-    return { outcome: PASS, why: await check() };
-  } catch (error) {
-    if (error instanceof Refused) return { outcome: FAIL, why: error.message };
-    if (error instanceof CannotTell) return { outcome: NOT_PROVEN, why: error.message };
-    throw error;
-  }
-}
 
 /** `fetchFile(path)` gives bytes, null when nothing is there. `seen` is {size, root} of an earlier look, or null. */
 export async function look({ fetchFile, root, now, seen }) {

@@ -1,43 +1,15 @@
 // Shows what `look.js` found. Everything from the log goes into the page as text, never as markup.
 import { CannotTell, Refused, hex, strictJson, textOf } from "./bytes.js";
-import { FAIL, NOT_PROVEN, PASS, look, overall } from "./look.js";
+import { look, overall } from "./look.js";
+import { CLASS, at, banner, checkList, counted, element, facts, fetchFile, moment } from "./show.js";
 import { parseRoot } from "./trust.js";
+import { FAIL, NOT_PROVEN, PASS } from "./verdict.js";
 
-const CLASS = { [PASS]: "pass", [FAIL]: "fail", [NOT_PROVEN]: "doubt" };
 const SIGN = { added: "+", removed: "−", changed: "~" };
-const at = (id) => document.getElementById(id);
 const TITLE = at("namespace").textContent;
 
-function element(tag, className, ...children) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  made.append(...children);
-  return made;
-}
-
 const day = (text) => new Date(text).toISOString().slice(0, 10);
-const moment = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ") + " UTC";
 const short = (id) => `${id.slice(0, 8)}…${id.slice(-4)}`;
-const counted = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
-
-/** Nothing is taken from the browser's cache: servers whose files all have one time would say that nothing changed. */
-async function fetchFile(path) {
-  const answer = await fetch(path, { cache: "no-store" });
-  if (answer.status === 404) return null;
-  if (!answer.ok) throw new Refused(`${path} cannot be read: ${answer.status}`);
-  return new Uint8Array(await answer.arrayBuffer());
-}
-
-function checkList(list, verdicts) {
-  list.replaceChildren(...Object.entries(verdicts).map(([check, { outcome, why }]) => {
-    const said = element("span", `outcome ${CLASS[outcome]}`, outcome);
-    const row = element("li", "", said, element("span", "", check), element("span", "why", why));
-    row.dataset.check = check;
-    row.dataset.outcome = outcome;
-    return row;
-  }));
-  return list;
-}
 
 function valueRow(label, value) {
   return element("span", "row", element("span", "label", label), element("span", "value", value));
@@ -92,19 +64,6 @@ function card(epoch) {
   made.append(details);
   made.dataset.outcome = worst;
   return made;
-}
-
-function facts(pairs) {
-  const kind = (value) => (/^[0-9a-f]{64}$/.test(value) ? "value" : "");
-  const rows = pairs.flatMap(([name, value]) => [element("dt", "", name), element("dd", kind(value), value)]);
-  at("facts").replaceChildren(...rows);
-}
-
-function banner(outcome, title, summary) {
-  at("banner").className = `banner ${CLASS[outcome]}`;
-  at("verdict").textContent = title;
-  at("summary").textContent = summary;
-  document.documentElement.dataset.verdict = outcome;
 }
 
 function firstWhy(found, outcome, excused) {

@@ -1,0 +1,31 @@
+// The checks of an audit, as far as a browser makes them. Their names and meaning are those of `hsm-vault audit`.
+import {
+  attestationChain, keyAttributes, keyBinding, logInclusion, manifest, sealed, softwareDigest,
+} from "./checks_fleet.js";
+import { custodianThreshold, exceptions, scriptDigest, signatures, transcriptChain } from "./checks_people.js";
+import { NOT_PROVEN, attempt } from "./verdict.js";
+
+const LOOKS = {
+  "script-digest": scriptDigest,
+  "transcript-chain": transcriptChain,
+  signatures,
+  "custodian-threshold": custodianThreshold,
+  "key-attributes": keyAttributes,
+  "key-binding": keyBinding,
+  "software-digest": softwareDigest,
+  "attestation-chain": attestationChain,
+  sealed,
+  manifest,
+  "log-inclusion": logInclusion,
+  exceptions,
+};
+const UNKNOWN = { outcome: NOT_PROVEN, why: "this page does not look at it: use hsm-vault audit" };
+
+/** Return a verdict on each check that `forms` names, by name; what this page does not know is not proven. */
+export async function audit(evidence) {
+  const verdicts = {};
+  for (const { name } of evidence.forms.checks) {
+    verdicts[name] = Object.hasOwn(LOOKS, name) ? await attempt(() => LOOKS[name](evidence)) : UNKNOWN;
+  }
+  return verdicts;
+}

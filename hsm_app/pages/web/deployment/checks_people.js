@@ -1,0 +1,113 @@
+// The checks of the ceremony itself: script, transcript, signatures, custodians, exceptions.
+import { CannotTell, Refused, unhex } from "./bytes.js";
+import { signers } from "./dsse.js";
+import { holdsEs256 } from "./keys.js";
+import { AGREES, BAD, OBJECTS, SILENT, UNTOLD, testimonies } from "./people.js";
+import { isSame, words } from "./shapes.js";
+
+const SHOWN = 300; // characters of a reason
+
+export function scriptDigest(evidence) {
+  const { begin, entries } = evidence;
+  for (const [path, name] of [["script.md", "script_sha256"], ["plan.toml", "plan_sha256"]]) {
+    if (begin[name] === evidence.sha256(path)) continue;
+    throw new Refused(`${path} is not the one that the transcript begins with`);
+  }
+  const done = entries.filter((entry) => entry.kind === "done").map((entry) => entry.step);
+  if (!isSame(done, evidence.steps.map((step) => step.id))) {
+    throw new Refused("the steps that were done in transcript.jsonl are not those of script.md, in its order");
+  }
+  const answers = new Map();
+  for (const { step, body } of entries.filter((entry) => entry.kind === "confirmed")) {
+    answers.set(`${step}\n${words(body.asked)}`, words(body.answer));
+  }
+  for (const { id, asks } of evidence.steps) {
+    const open = asks.find((asked) => !fits(asked, answers.get(`${id}\n${asked}`) ?? ""));
+    if (!open) continue;
+    throw new Refused(`transcript.jsonl has not the answer of the script, step ${id}, to: ${open.slice(0, SHOWN)}`);
+  }
+  const { plan } = evidence;
+  const other = ["fleet", "custody", "ceremony", "kind"].find((name) => begin[name] !== plan[name]);
+  if (other) throw new Refused(`transcript.jsonl has another ${other} than plan.toml`);
+  evidence.checkPrinted();
+  return `SHA-256 ${evidence.sha256("script.md")}; ${done.length} steps`;
+}
+
+/** A question of a script names the answer itself, at its end. */
+const fits = (asked, answer) => asked.endsWith(`: type ${answer}`) || asked.endsWith(`(${answer})`);
+
+export function transcriptChain({ entries, begin }) {
+  if (entries.at(-1).kind !== "end") {
+    throw new Refused("transcript.jsonl has no end: it was cut off, or the ceremony is not over");
+  }
+  if (begin.schema !== "hsm-vault/ceremony-transcript/v1" || !["real", "rehearsal"].includes(begin.kind)) {
+    throw new Refused(`transcript.jsonl is of a ${words(begin.kind).slice(0, 20)}`);
+  }
+  return `${entries.length} lines`;
+}
+
+export async function signatures(evidence) {
+  const { statement, forms } = evidence;
+  const identity = unhex(evidence.replicas[0].identity_public, 33, "the first token's key");
+  if (!(await holdsEs256(identity, evidence.file("transcript.jsonl"), evidence.file("transcript.sig")))) {
+    throw new Refused("transcript.sig is not the first token's signature of transcript.jsonl");
+  }
+  if (!(await signers(statement.envelope, { keys: [{ alg: "ES256", public: identity }] })).length) {
+    throw new Refused(`${forms.statement.file} is not signed by the first token's replica-identity`);
+  }
+  for (const [path, digest] of Object.entries(statement.files)) {
+    if (evidence.sha256(path) !== digest) throw new Refused(`${path} is not the file that the statement names`);
+  }
+  const unnamed = forms.needed.find((path) => !Object.hasOwn(statement.files, path));
+  if (unnamed) throw new Refused(`${forms.statement.file} does not name ${unnamed}`);
+  if (statement.fleet !== evidence.fleet.fleet || statement.ceremony !== evidence.begin.ceremony) {
+    throw new Refused(`${forms.statement.file} is of fleet ${statement.fleet}, ${statement.ceremony}`);
+  }
+  const people = await whole(evidence);
+  const silent = people.filter((one) => one.state === SILENT).map((one) => one.person.name);
+  if (silent.length) throw new CannotTell(`all signatures that are there hold; ${silent.join(", ")} did not sign`);
+  return `${Object.keys(statement.files).length} files, ${people.length} participants`;
+}
+
+/** Return the testimonies when each that is there holds. One that does not outweighs one that cannot be told. */
+async function whole(evidence) {
+  const people = await testimonies(evidence);
+  const [bad, untold] = [BAD, UNTOLD].map((state) => people.find((one) => one.state === state));
+  if (bad) throw new Refused(bad.why);
+  if (untold) throw new CannotTell(untold.why);
+  return people;
+}
+
+export async function custodianThreshold(evidence) {
+  if (evidence.done("custody").custody_sha256 !== evidence.sha256("custody.json")) {
+    throw new Refused("custody.json is not the one of the ceremony");
+  }
+  const { plan, custody } = evidence;
+  const names = plan.custodians.map((person) => person.name);
+  const isTheirs = isSame(custody.shares.map((share) => share.custodian), names);
+  if (custody.fleet !== plan.fleet || custody.threshold !== plan.threshold || !isTheirs) {
+    throw new Refused("custody.json is of other custodians, another threshold or another fleet than the plan");
+  }
+  const people = await whole(evidence);
+  const agree = people.filter(({ person, state }) => person.role === "custodian" && state === AGREES).length;
+  const said = `${agree} of ${names.length} custodians agree`;
+  if (agree < plan.threshold) throw new Refused(`${said}, and ${plan.threshold} are needed`);
+  return `${said}, ${plan.threshold} are needed`;
+}
+
+export async function exceptions(evidence) {
+  const { entries, begin } = evidence;
+  const short = (value) => words(value).slice(0, SHOWN);
+  const found = entries
+    .filter((entry) => entry.kind === "exception")
+    .map(({ step, body }) => `step ${step}: ${short(body.what)} (${short(body.reason)})`);
+  const people = await whole(evidence);
+  for (const { person, state, objection } of people) {
+    if (state === OBJECTS) found.push(`${person.name} (${person.role}) objects: ${short(objection)}`);
+  }
+  const breaks = entries.filter((entry) => entry.kind === "resumed").length;
+  if (breaks) found.push(`the ceremony was interrupted ${breaks} times`);
+  if (begin.kind !== "real") found.push("it was a rehearsal, on throw-away tokens: nothing of it is for real use");
+  if (found.length) throw new CannotTell(found.join("; "));
+  return "none";
+}

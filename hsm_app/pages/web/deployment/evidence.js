@@ -1,0 +1,163 @@
+// The files of one deployment's evidence, each read when a check first needs it. Nothing in them is trusted.
+import { CannotTell, Refused, hex, sha256 } from "./bytes.js";
+import { parseCustody, parseFleet, parseManifest, parseSoftware, parseStatement, parseToken } from "./documents.js";
+import { checkPrinted, parsePlan, parseScript } from "./plan.js";
+import { json } from "./shapes.js";
+import { parseTranscript } from "./transcript.js";
+
+/** Fetch what the statement names and what may lie beside it; without a statement, what there has to be.
+ * CannotTell when the statement is not about a new fleet. */
+export async function fetchEvidence(fetchFile, forms) {
+  const files = new Map();
+  const take = async (path) => {
+    const bytes = await fetchFile(`evidence/${path}`);
+    if (bytes) files.set(path, bytes);
+  };
+  await take(forms.statement.file);
+  const evidence = new Evidence(files, forms);
+  let named = forms.needed;
+  try {
+    named = Object.keys(evidence.statement.files);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+  }
+  await Promise.all([...named, ...forms.beside.filter((path) => path !== forms.statement.file)].map(take));
+  for (const [path, bytes] of files) evidence.digests.set(path, hex(await sha256(bytes)));
+  await evidence.readAhead();
+  return evidence;
+}
+
+/** Each member throws Refused or CannotTell when its file is missing or does not read. */
+export class Evidence {
+  constructor(files, forms) {
+    this.files = files;
+    this.forms = forms;
+    this.digests = new Map();
+    this.read = new Map();
+  }
+
+  has(path) {
+    return this.files.has(path);
+  }
+
+  file(path) {
+    if (!this.has(path)) throw new Refused(`${path} is missing`);
+    return this.files.get(path);
+  }
+
+  sha256(path) {
+    this.file(path);
+    return this.digests.get(path);
+  }
+
+  /** Parse a file once; a failure says which file it is about. */
+  parsed(path, parse) {
+    const bytes = this.file(path);
+    if (!this.read.has(path)) this.read.set(path, settled(() => parse(bytes), path));
+    const { value, error } = this.read.get(path);
+    if (error) throw error;
+    return value;
+  }
+
+  /** What takes a hash to read is read before the checks, so that they need not wait for each other. */
+  async readAhead() {
+    if (this.has("transcript.jsonl")) {
+      const path = "transcript.jsonl";
+      this.read.set(path, await settledLater(() => parseTranscript(this.file(path)), path));
+    }
+    if (this.has(this.forms.statement.file)) {
+      const read = settled(() => this.statement, "");
+      this.statementDigest = read.value ? hex(await sha256(read.value.raw)) : null;
+    }
+  }
+
+  get statement() {
+    return this.parsed(this.forms.statement.file, (bytes) => parseStatement(bytes, this.forms.statement));
+  }
+
+  get plan() {
+    return this.parsed("plan.toml", parsePlan);
+  }
+
+  /** CannotTell when the script that people had printed does not show the plan that was read. */
+  checkPrinted() {
+    checkPrinted(this.plan, this.file("script.md"));
+  }
+
+  get steps() {
+    return this.parsed("script.md", parseScript);
+  }
+
+  get entries() {
+    return this.parsed("transcript.jsonl", () => []);
+  }
+
+  get begin() {
+    return this.entries[0].body;
+  }
+
+  done(step) {
+    const found = this.entries.find((entry) => entry.kind === "done" && entry.step === step);
+    if (!found) throw new Refused(`transcript.jsonl has no step ${step} that was done`);
+    return found.body;
+  }
+
+  get fleet() {
+    return this.parsed("fleet.json", (bytes) => parseFleet(json(bytes, "it")));
+  }
+
+  get replicas() {
+    return this.fleet.groups.flatMap((group) => group.replicas);
+  }
+
+  get custody() {
+    return this.parsed("custody.json", parseCustody);
+  }
+
+  get software() {
+    return this.parsed("software.json", parseSoftware);
+  }
+
+  get manifest() {
+    return this.parsed("manifest.json", parseManifest);
+  }
+
+  token(number) {
+    const path = `tokens/${number}.json`;
+    const record = this.parsed(path, parseToken);
+    if (record.replica !== number) throw new Refused(`${path} is of token ${record.replica}`);
+    return record;
+  }
+
+  in(directory) {
+    return [...this.files.keys()].filter((path) => path.startsWith(`${directory}/`)).sort();
+  }
+
+  /** Refused when a directory holds a file that nobody would look at. */
+  only(directory, expected) {
+    const strange = this.in(directory).find((path) => !expected.includes(path));
+    if (strange) throw new Refused(`${strange} is of nobody and nothing in the plan`);
+  }
+}
+
+function named(error, path) {
+  if (!(error instanceof Refused || error instanceof CannotTell)) throw error;
+  if (path) error.message = `${path}: ${error.message}`;
+  return { error };
+}
+
+function settled(act, path) {
+  try {
+    return { value: act() };
+  } catch (error) {
+    return named(error, path);
+  }
+}
+
+async function settledLater(act, path) {
+  try {
+    return { value: await act() };
+  } catch (error) {
+    return named(error, path);
+  }
+}

@@ -1,0 +1,84 @@
+// What each participant of the plan says about the ceremony, and whether it is theirs.
+import { CannotTell, Refused, textOf } from "./bytes.js";
+import { parseEnvelope, signers } from "./dsse.js";
+import { json, members } from "./shapes.js";
+import { checkSsh, parseKey } from "./sshsig.js";
+
+export const AGREES = "agrees", OBJECTS = "objects", SILENT = "did not sign";
+export const BAD = "does not hold", UNTOLD = "not checked";
+const MEMBERS = ["schema", "name", "role", "script_sha256", "transcript_sha256", "says", "objection"];
+const SCHEMA = "hsm-vault/ceremony-testimony/v1";
+// Several lines of plain text: no control, line-separator, direction or surrogate character.
+const OBJECTION =
+  /^[^\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]{1,2000}$/u;
+
+/** The files in which participant `number` may have signed. */
+export const pathsOf = (number) => ["json", "json.sig", "dsse.json"].map((end) => `testimonies/${number}.${end}`);
+
+/** Return {number, person, state, objection, why} for each participant. CannotTell, Refused without a plan. */
+export async function testimonies(evidence) {
+  const { people } = evidence.plan;
+  evidence.only("testimonies", people.flatMap((_, at) => pathsOf(at + 1)));
+  return Promise.all(people.map((person, at) => said(evidence, at + 1, person)));
+}
+
+async function said(evidence, number, person) {
+  try {
+    return { number, person, objection: null, why: "", ...(await testimony(evidence, number, person)) };
+  } catch (error) {
+    const isDoubt = error instanceof CannotTell;
+    if (!isDoubt && !(error instanceof Refused)) throw error;
+    return { number, person, objection: null, state: isDoubt ? UNTOLD : BAD, why: error.message };
+  }
+}
+
+async function testimony(evidence, number, person) {
+  const [document, signature, envelope] = pathsOf(number);
+  const bySsh = evidence.has(document) || evidence.has(signature);
+  if (evidence.has(envelope)) {
+    // Or an objection could hide behind an agreement.
+    if (bySsh) throw new Refused(`${person.name} signed twice: ${document} and ${envelope}`);
+    return naming(envelope, async () => {
+      const line = textOf(evidence.file(envelope), "the envelope").replace(/\n$/, "");
+      const sealed = parseEnvelope(line, evidence.forms.testimony.payloadType);
+      const key = parseKey(person.key);
+      if (!(await signers(sealed, { keys: [key] })).length) throw new Refused(`${person.name} did not sign`);
+      return statementOf(evidence, person, sealed.payload);
+    });
+  }
+  if (!bySsh) return { state: SILENT };
+  const [raw, armoured] = [evidence.file(document), evidence.file(signature)];
+  return naming(document, async () => {
+    await checkSsh(armoured, raw, evidence.forms.testimony.namespace, parseKey(person.key));
+    return statementOf(evidence, person, raw);
+  });
+}
+
+async function naming(path, act) {
+  try {
+    return await act();
+  } catch (error) {
+    if (error instanceof Refused || error instanceof CannotTell) error.message = `${path}: ${error.message}`;
+    throw error;
+  }
+}
+
+function statementOf(evidence, person, raw) {
+  const document = members(json(raw, "the testimony"), MEMBERS, "the testimony");
+  const { agrees, objects } = evidence.forms.testimony;
+  const { says, objection } = document;
+  if (document.schema !== SCHEMA || ![agrees, objects].includes(says) || (says === agrees) !== (objection === null)) {
+    throw new Refused("the testimony does not read");
+  }
+  if (objection !== null && !(typeof objection === "string" && OBJECTION.test(objection))) {
+    throw new Refused("the objection has signs that it may not have");
+  }
+  if (document.name !== person.name || document.role !== person.role) {
+    throw new Refused(`the testimony is not that of ${person.name}, ${person.role}`);
+  }
+  const about = [document.script_sha256, document.transcript_sha256];
+  if (about[0] !== evidence.sha256("script.md") || about[1] !== evidence.sha256("transcript.jsonl")) {
+    throw new Refused(`${person.name} testifies about another script or transcript`);
+  }
+  return { state: says === agrees ? AGREES : OBJECTS, objection };
+}

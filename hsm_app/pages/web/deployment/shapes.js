@@ -1,0 +1,53 @@
+// The shape of JSON documents: exactly these members, and values of the form that they should have.
+import { Refused, strictJson, textOf } from "./bytes.js";
+
+/** Read bytes as strict JSON. */
+export const json = (bytes, what) => strictJson(textOf(bytes, what), what);
+
+export function members(value, names, what) {
+  if (value === null || typeof value !== "object" || Array.isArray(value)) throw new Refused(`${what} is no object`);
+  const strange = Object.keys(value).find((name) => !names.includes(name));
+  if (strange !== undefined) throw new Refused(`${what} has the unknown member ${strange.slice(0, 40)}`);
+  const missing = names.find((name) => !Object.hasOwn(value, name));
+  if (missing !== undefined) throw new Refused(`${what} lacks the member ${missing}`);
+  return value;
+}
+
+export function list(value, what) {
+  if (!Array.isArray(value)) throw new Refused(`${what} is no list`);
+  return value;
+}
+
+export function text(value, form, what) {
+  if (typeof value !== "string" || !form.test(value)) throw new Refused(`${what} is not of its form`);
+  return value;
+}
+
+export function whole(value, what) {
+  if (!Number.isSafeInteger(value)) throw new Refused(`${what} is no whole number`);
+  return value;
+}
+
+/** A value of any kind as words for people; a record may hold an object where a text belongs. */
+export const words = (value) => (typeof value === "string" ? value : (JSON.stringify(value) ?? "nothing"));
+
+/** Say whether two JSON values are the same, in whatever order their members stand. */
+export function isSame(a, b) {
+  if (a === null || b === null || typeof a !== "object" || typeof b !== "object") return a === b;
+  const names = Object.keys(a);
+  return (
+    Array.isArray(a) === Array.isArray(b) &&
+    names.length === Object.keys(b).length &&
+    names.every((name) => Object.hasOwn(b, name) && isSame(a[name], b[name]))
+  );
+}
+
+/** Refused when a value stands twice. */
+export function distinct(values, what) {
+  const twice = values.find((value, at) => values.indexOf(value) < at);
+  if (twice !== undefined) throw new Refused(`${what} ${String(twice).slice(0, 80)} is there twice`);
+}
+
+export const SHA256 = /^[0-9a-f]{64}$/;
+export const POINT = /^0[23][0-9a-f]{64}$/;
+export const NAME = /^[\p{L}\p{N}_](?:[\p{L}\p{N}_ .,'()-]{0,98}[\p{L}\p{N}_.)])?$/u;
