@@ -21,7 +21,7 @@ from hsm_app.evidence.software import encode_software
 from hsm_app.operator.ceremonies.dry_run import dry_run
 from hsm_app.operator.ceremonies.hall import Place
 from hsm_app.operator.ceremonies.journal import Journal
-from hsm_app.operator.ceremonies.run import PLAN, TRANSCRIPT, Ceremony, play, prepare, reopen
+from hsm_app.operator.ceremonies.run import PLAN, TRANSCRIPT, Ceremony, begin, go_on
 from hsm_app.operator.ceremonies.standing import standing
 from hsm_app.operator.ceremonies.terminal import TerminalRoom
 from hsm_app.operator.software import measure_software
@@ -81,10 +81,8 @@ def run(plan_file: Path, directory: Path | None, transcript: Path | None, module
         return
     if directory is None:
         raise click.UsageError("Name the DIRECTORY of the ceremony, or --dry-run with a file.")
-    room = _room(parse_plan(raw))
     playing = _ceremony(directory, raw, module)
-    journal = prepare(playing)
-    play(playing, journal, room)
+    begin(playing, _room(playing.plan))
     _ended(directory)
 
 
@@ -97,8 +95,7 @@ def resume(directory: Path, module: Path) -> None:
     Example: hsm-vault ceremony resume ./ceremony
     """
     playing = _ceremony(directory, read_whole(directory / PLAN), module)
-    journal = reopen(playing)
-    play(playing, journal, _room(playing.plan))
+    go_on(playing, _room(playing.plan))
     _ended(directory)
 
 
@@ -110,7 +107,7 @@ def status(directory: Path, as_json: bool) -> None:
 
     Example: hsm-vault ceremony status ./ceremony
     """
-    now = standing(script_of(parse_plan(read_whole(directory / PLAN))), Journal.resume(directory / TRANSCRIPT, _clock))
+    now = standing(script_of(parse_plan(read_whole(directory / PLAN))), Journal.read(directory / TRANSCRIPT, _clock))
     following = None if now.next_step is None else now.next_step.id
     if as_json:
         click.echo(json.dumps({**asdict(now), "next_step": following}))

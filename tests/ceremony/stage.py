@@ -13,7 +13,7 @@ from hsm_app.ceremony.room import Room
 from hsm_app.ceremony.transcript import Entry, EntryKind, parse_transcript
 from hsm_app.operator.ceremonies.hall import Place
 from hsm_app.operator.ceremonies.journal import Journal
-from hsm_app.operator.ceremonies.run import TRANSCRIPT, Ceremony, play, prepare, reopen
+from hsm_app.operator.ceremonies.run import TRANSCRIPT, Ceremony, begin, go_on
 from tests.ceremony.plans import plan_text
 from tests.ceremony.room import ScriptedRoom
 from tests.token.fresh import softhsm
@@ -48,11 +48,12 @@ class Rehearsal:
         )
 
     def journal(self) -> Journal:
-        return reopen(self.ceremony) if (self.root / TRANSCRIPT).exists() else prepare(self.ceremony)
+        return Journal.read(self.root / TRANSCRIPT, self.ceremony.clock)
 
     def play(self, room: Room | None = None) -> None:
         """Begin, or go on."""
-        play(self.ceremony, self.journal(), room or self.room)
+        how = go_on if (self.root / TRANSCRIPT).exists() else begin
+        how(self.ceremony, room or self.room)
 
     def entries(self) -> tuple[Entry, ...]:
         return parse_transcript((self.root / TRANSCRIPT).read_bytes())

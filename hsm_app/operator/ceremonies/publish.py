@@ -67,7 +67,7 @@ class FirstToken:
 
 def read_genesis(root: Path, plan: Plan) -> tuple[Genesis, int]:
     """Return what a genesis that has ended made, and when it ended. ConfigError when it has not."""
-    journal = Journal.resume(root / TRANSCRIPT, lambda: 0)
+    journal = Journal.read(root / TRANSCRIPT, lambda: 0)
     if plan.ceremony not in (CeremonyName.GENESIS, CeremonyName.NEW_FLEET) or not journal.is_ended:
         raise ConfigError("this is no genesis that has ended", "Go on with it: hsm-vault ceremony resume")
     done = {step: journal.result(step) or {} for step in _steps(plan)}
