@@ -41,7 +41,11 @@ def opening(plan: Plan) -> tuple[Step, ...]:
             id="script",
             title="The script",
             roles=ALL,
-            text=(WORDS, "These are the words of the script's SHA-256. Each sheet has them on its first page."),
+            text=(
+                WORDS,
+                "These are the words of the SHA-256 of the script's Markdown form. `hsm-vault ceremony script` showed "
+                "them when the script was printed, and each sheet has them on its first page, printed or by hand.",
+            ),
             deed=Deed.SCRIPT,
             confirmations=(Confirmation(f"The words on the sheets are the same: type {SAME}", SAME),),
         ),
@@ -49,7 +53,10 @@ def opening(plan: Plan) -> tuple[Step, ...]:
             id="software",
             title="The program",
             roles="auditor and witnesses",
-            text=("These are the words of the digest over the program's files, as it was published beforehand.",),
+            text=(
+                "These are the words of the digest over the program's files. `hsm-vault software` shows them on every "
+                "machine that has the published program; they were noted there beforehand.",
+            ),
             deed=Deed.SOFTWARE,
             confirmations=(Confirmation(f"The published words are the same: type {SAME}", SAME),),
         ),

@@ -53,7 +53,8 @@ def plan(name: str) -> None:
 def script(plan_file: Path, as_html: bool) -> None:
     """Print the script of a ceremony, to be read, printed and initialled beforehand. PLAN is a file or a name.
 
-    Its SHA-256 is that of the Markdown form, and goes to standard error with the words that are read aloud.
+    The SHA-256 of the Markdown form goes to standard error, with the words that are read aloud. HTML has both on its
+    first page; a document cannot hold its own digest, so on printed Markdown they are written by hand.
 
     Example: hsm-vault ceremony script plan.toml > script.md
     """
@@ -61,6 +62,7 @@ def script(plan_file: Path, as_html: bool) -> None:
     words = fingerprint_words(digest(made))
     click.echo((page(made, words) if as_html else markdown(made)).decode(), nl=False)
     click.echo(f"SHA-256 {digest(made).hex()}\nwords: {words}", err=True)
+    click.echo("Write the words on the first page of each sheet (the HTML form has them there)", err=True)
 
 
 @ceremony.command()

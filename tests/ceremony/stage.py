@@ -11,15 +11,16 @@ from pathlib import Path
 from hsm_app.ceremony.gathering import SAME
 from hsm_app.ceremony.room import Room
 from hsm_app.ceremony.transcript import Entry, EntryKind, parse_transcript
+from hsm_app.evidence.software import encode_software
 from hsm_app.operator.ceremonies.hall import Place
 from hsm_app.operator.ceremonies.journal import Journal
 from hsm_app.operator.ceremonies.run import TRANSCRIPT, Ceremony, begin, go_on
 from tests.ceremony.plans import plan_text
 from tests.ceremony.room import ScriptedRoom
+from tests.evidence.example_software import SOFTWARE
 from tests.token.fresh import softhsm
 
 READ_ALOUD = f"Both readers read the same words: type {SAME}"
-SOFTWARE = b'{"measured": "elsewhere"}'
 KILLED = 77
 
 
@@ -31,7 +32,7 @@ class Rehearsal:
         root: Path,
         plan: str = "",
         clock: Callable[[], int] = lambda: int(time.time()),
-        software: bytes = SOFTWARE,
+        software: bytes = encode_software(SOFTWARE),
         *,
         home: Path | None = None,
     ) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,9 @@ from pkcs11 import Attribute, ObjectClass, Session
 from hsm_app.ceremony.custody import combine, parse_custody, recognise, so_pin
 from hsm_app.ceremony.room import RoomClosed
 from hsm_app.ceremony.transcript import EntryKind
-from hsm_app.errors import ConfigError, TokenError, VaultError
+from hsm_app.ceremony.words import fingerprint_words
+from hsm_app.errors import ConfigError, LogError, TokenError, VaultError
+from hsm_app.evidence.software import encode_software
 from hsm_app.operator.ceremonies.play import AGAIN, HOW_TO_GO_ON
 from hsm_app.operator.ceremonies.standing import standing
 from hsm_app.token.keyspec import TRUSTED, TRUSTED_KEY
@@ -22,6 +26,7 @@ from hsm_app.token.station import TokenStation
 from tests.ceremony.plans import plan_text
 from tests.ceremony.room import REASON, ScriptedRoom
 from tests.ceremony.stage import READ_ALOUD, Rehearsal
+from tests.evidence.example_software import FILES, SOFTWARE
 
 MAINTAINED = plan_text(custody="maintained")
 
@@ -117,6 +122,27 @@ def test_any_two_of_three_custodians_are_officer_of_a_maintained_token_and_one_i
         with pytest.raises(ConfigError, match=f"the share of {name} was given twice"):
             combine(custody, [one, one])
     assert not officer_opens(maintained, 1, bytes(16))
+
+
+def test_the_words_of_the_program_are_those_that_everybody_can_have_beforehand(sealed: Rehearsal) -> None:
+    """Of `hsm-vault software`, and of sha256sum in an unpacked wheel: not of software.json."""
+    listed = "".join(sorted(f"{digest.hex()}  {path}\n" for path, digest in FILES.items()))
+    digest = hashlib.sha256(listed.encode())
+    shown = sealed.room.shown[sealed.room.shown.index(digest.hexdigest()) :]
+    assert shown[1] == fingerprint_words(digest.digest())
+    done = {entry.step: entry.body for entry in sealed.of(EntryKind.DONE)}
+    assert done["software"]["files_sha256"] == digest.hexdigest()
+
+
+def test_a_record_of_the_program_that_was_changed_meanwhile_stops_the_ceremony(tmp_path: Path) -> None:
+    rehearsal = Rehearsal(tmp_path / "ceremony")
+    rehearsal.room.leave_at = "software"
+    with pytest.raises(RoomClosed):
+        rehearsal.play()
+    (rehearsal.root / "software.json").write_bytes(encode_software(replace(SOFTWARE, commit=None)))
+    rehearsal.room.leave_at = ""
+    with pytest.raises(LogError, match=r"software\.json was changed since the ceremony began"):
+        rehearsal.play()
 
 
 # -- paused and killed
