@@ -23,7 +23,7 @@ from hsm_app.operator.ceremonies.standing import standing
 from hsm_app.token.keyspec import TRUSTED, TRUSTED_KEY
 from hsm_app.token.location import find_token, load_module, login_officer
 from hsm_app.token.station import TokenStation
-from tests.ceremony.plans import plan_text
+from tests.ceremony.plans import KEY, plan_text
 from tests.ceremony.room import REASON, ScriptedRoom
 from tests.ceremony.stage import READ_ALOUD, Rehearsal
 from tests.evidence.example_software import FILES, SOFTWARE
@@ -359,3 +359,18 @@ def test_another_plan_or_program_does_not_go_on_with_a_ceremony(tmp_path: Path) 
     other = Rehearsal(rehearsal.root, plan_text(threshold=3))
     with pytest.raises(VaultError, match="plan_sha256 is not what the transcript began with"):
         other.play()
+
+
+NO_KEYS = {
+    "the plan's example": "ssh-ed25519 REPLACE-BY-THE-PUBLIC-KEY-OF-ADA",
+    "cut off": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMeCOnOk3vwdeG9RSRW7VsCg",
+    "of another kind": "ES256:00",
+}
+
+
+@pytest.mark.parametrize("key", NO_KEYS.values(), ids=NO_KEYS)
+def test_nothing_begins_with_a_key_that_nobody_could_sign_with(tmp_path: Path, key: str) -> None:
+    keys = [KEY.format(1), KEY.format(2), key, KEY.format(4), KEY.format(5)]
+    with pytest.raises(ConfigError, match="the plan's key of Cleo is no public key"):
+        Rehearsal(tmp_path / "ceremony", plan_text(keys=keys)).play()
+    assert not (tmp_path / "ceremony").exists()

@@ -22,13 +22,14 @@ from dataclasses import dataclass
 
 from hsm_app.ceremony.catalogue import script_of
 from hsm_app.ceremony.document import markdown, page
-from hsm_app.ceremony.plan import Plan, parse_plan
+from hsm_app.ceremony.plan import Person, Plan, parse_plan
 from hsm_app.ceremony.room import Room
 from hsm_app.ceremony.script import Deed, Script
 from hsm_app.ceremony.transcript import SCHEMA, EntryKind
 from hsm_app.ceremony.words import fingerprint_words
 from hsm_app.durable import own_directory, replace_file
-from hsm_app.errors import ConfigError
+from hsm_app.errors import ConfigError, LogError
+from hsm_app.evidence.participants import key_of
 from hsm_app.operator.ceremonies.hall import Hall, Place
 from hsm_app.operator.ceremonies.journal import Journal
 from hsm_app.operator.ceremonies.play import Does, Play
@@ -42,7 +43,7 @@ from hsm_app.token.station import TokenStation
 
 PLAN, SCRIPT, PAGE, TRANSCRIPT = "plan.toml", "script.md", "script.html", "transcript.jsonl"
 SIGNATURE = "transcript.sig"
-DRY_RUN = "dry-run"
+PLAN_KEYS = "Ask for it, correct the plan, and announce plan and script anew"
 Clock = Callable[[], int]
 
 
@@ -79,7 +80,12 @@ class Ceremony:
 
 
 def begin(ceremony: Ceremony, room: Room) -> None:
-    """Make the directory, begin the transcript, and play. ConfigError when the directory holds something."""
+    """Make the directory, begin the transcript, and play.
+
+    ConfigError when the directory holds something, or a participant's key is none: who could sign with it?
+    """
+    for person in ceremony.plan.people:
+        _check_key(person)
     make_directory(ceremony.place.root)
     with _owned(ceremony):
         _play(ceremony, _prepare(ceremony), room)
@@ -132,6 +138,13 @@ def _play(ceremony: Ceremony, journal: Journal, room: Room) -> None:
     with Hall(ceremony.place, ceremony.plan, journal, room, playing) as hall:
         playing.run(_deeds(hall))
     _sign(ceremony)
+
+
+def _check_key(person: Person) -> None:
+    try:
+        key_of(person)
+    except LogError as error:
+        raise ConfigError(f"the plan's key of {person.name} is no public key: {error.what}", PLAN_KEYS) from None
 
 
 def _deeds(hall: Hall) -> Mapping[Deed, Does]:
