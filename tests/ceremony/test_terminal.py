@@ -150,6 +150,20 @@ def test_a_wrong_word_is_named_and_the_share_asked_for_again(room: Pane) -> None
     room.wait_for("Ada's share is right.")
 
 
+def test_words_of_a_share_at_a_question_are_no_answer_and_leave_nothing(room: Pane, tmp_path: Path) -> None:
+    """Whoever typed a line twice has one left when the share is complete, and the next question is for the record."""
+    words = keep_share(room)
+    room.type(" ".join([*words[:16], *words[12:16]]))
+    room.wait_for("> Type anything to go on")
+    room.type(" ".join(words[16:]))
+    room.wait_for("Answer in other words. > Type anything to go on")
+    assert left(room, words) == set()
+    room.type(" ".join(word[:4] for word in words[18:]))
+    room.wait_until(lambda: not left(room, [word[:4] for word in words[18:]]), "a clear screen")
+    room.type("it was line 5 of my sheet")
+    room.wait_for("from word 1:")
+
+
 def test_an_empty_line_ends_a_share_early(room: Pane) -> None:
     words = keep_share(room)
     room.type(" ".join(words[:12]))
