@@ -14,6 +14,14 @@ WORDS = (
 )
 
 
+RESUMED = "resumed"  # no step of a script: it stands between two of them
+GOES_ON = (
+    "The ceremony was interrupted, and goes on. Whoever was here at the roll call is here again. Whoever is not, or "
+    "came in place of somebody, is named on an exception sheet: give any other answer."
+)
+BACK = Confirmation(f"All of them are here again, and the time on the screen is right (UTC): type {HERE}", HERE)
+
+
 def opening(plan: Plan) -> tuple[Step, ...]:
     """Return the steps before anything happens to a token."""
     kind = (

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hsm_app.ceremony.gathering import SAME
+from hsm_app.ceremony.gathering import BACK, SAME
 from hsm_app.ceremony.room import Room
 from hsm_app.ceremony.transcript import Entry, EntryKind, parse_transcript
 from hsm_app.evidence.software import encode_software
@@ -45,7 +45,7 @@ class Rehearsal:
         )
         self.room = ScriptedRoom(
             {each.asks: each.answer for step in self.ceremony.script.steps for each in step.confirmations}
-            | {READ_ALOUD: SAME}
+            | {READ_ALOUD: SAME, BACK.asks: BACK.answer}
         )
 
     def journal(self) -> Journal:

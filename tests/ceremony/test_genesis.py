@@ -13,6 +13,7 @@ import pytest
 from pkcs11 import Attribute, ObjectClass, Session
 
 from hsm_app.ceremony.custody import combine, parse_custody, recognise, so_pin
+from hsm_app.ceremony.gathering import BACK
 from hsm_app.ceremony.room import RoomClosed
 from hsm_app.ceremony.transcript import EntryKind
 from hsm_app.ceremony.words import fingerprint_words
@@ -158,6 +159,8 @@ def test_a_room_that_closes_before_every_step_loses_nothing_and_repeats_nothing(
         assert rehearsal.entries()[-1].kind is EntryKind.PAUSED
     rehearsal.room.leave_at = ""
     rehearsal.play()
+    back = [entry for entry in rehearsal.of(EntryKind.CONFIRMED) if entry.body["asked"] == BACK.asks]
+    assert len(back) == len(rehearsal.of(EntryKind.RESUMED)) - 1  # the first time nobody had been called yet
     operations = [entry.body for entry in rehearsal.of(EntryKind.OPERATION)]
     assert [call["call"] for call in operations].count("C_InitToken") == 3
     aes = [call for call in operations if call.get("mechanism") == "CKM_AES_KEY_GEN"]
@@ -215,6 +218,20 @@ def test_asked_again_only_after_the_sheet(tmp_path: Path) -> None:
     asked = [entry.body["answer"] for entry in rehearsal.of(EntryKind.CONFIRMED) if "Dan" in entry.body["asked"]]
     assert asked == ["yes", "here"]
     assert len(rehearsal.of(EntryKind.EXCEPTION)) == 1
+
+
+def test_who_is_not_there_when_it_goes_on_is_on_a_sheet(tmp_path: Path) -> None:
+    rehearsal = Rehearsal(tmp_path / "ceremony")
+    rehearsal.room.leave_at = "clock"
+    with pytest.raises(RoomClosed):
+        rehearsal.play()
+    rehearsal.room.leave_at = "script"
+    rehearsal.room.answers = [(BACK.asks, "Eve is ill"), (HOW_TO_GO_ON, AGAIN)]
+    with pytest.raises(RoomClosed):
+        rehearsal.play()
+    (sheet,) = rehearsal.of(EntryKind.EXCEPTION)
+    assert sheet.body["what"].startswith("answered 'Eve is ill' to: All of them are here again")
+    assert {entry.step for entry in rehearsal.of(EntryKind.DONE)} == {"roll-call", "clock"}
 
 
 def swapped(words: str, first: int, second: int) -> str:

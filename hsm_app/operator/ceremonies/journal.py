@@ -76,6 +76,11 @@ class Journal:
         return self._entries[-1].kind is EntryKind.END
 
     @property
+    def is_resumed(self) -> bool:
+        """Whether the last thing that happened is that the ceremony went on."""
+        return self._entries[-1].kind is EntryKind.RESUMED
+
+    @property
     def first_time(self) -> int:
         """When the first line was written, POSIX seconds."""
         return self._entries[0].time

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hsm_app.ceremony.gathering import ALL, BACK, GOES_ON, RESUMED
 from hsm_app.ceremony.room import Room, RoomClosed
 from hsm_app.ceremony.script import Confirmation, Deed, Script, Step
 from hsm_app.ceremony.transcript import EntryKind
@@ -46,10 +47,12 @@ class Play:
         """Play what is not done yet. Raises RoomClosed after a pause, or the error that stopped it."""
         if self._journal.is_ended:
             raise ConfigError("this ceremony has ended", "Sign and publish it: hsm-vault ceremony publish")
+        left = [each for each in enumerate(self._script.steps, 1) if self._journal.result(each[1].id) is None]
         try:
-            for number, step in enumerate(self._script.steps, 1):
-                if self._journal.result(step.id) is None:
-                    self._play(number, step, deeds)
+            if self._journal.is_resumed and len(left) < len(self._script.steps):
+                self._gather_again(left[0][0] if left else len(self._script.steps))
+            for number, step in left:
+                self._play(number, step, deeds)
             self._journal.write(EntryKind.END)
         except RoomClosed:
             self._journal.write(EntryKind.PAUSED)
@@ -80,6 +83,13 @@ class Play:
         """Open an exception sheet for something that the program noticed and can go on after."""
         self._room.say(what)
         self._except(what, self._room.ask(WHAT_HAPPENED))
+
+    def _gather_again(self, number: int) -> None:
+        """Ask who is here before anything goes on: the roll call was at another time."""
+        self._step = RESUMED
+        self._room.open_step(number, len(self._script.steps), RESUMED, "The ceremony goes on", ALL)
+        self._room.say(GOES_ON)
+        self.confirm(BACK)
 
     def _play(self, number: int, step: Step, deeds: Mapping[Deed, Does]) -> None:
         self._step = step.id
