@@ -1,8 +1,8 @@
 """A terminal of 80 by 24 that a test types into and looks at: a tmux server for each test, with a socket of its own.
 
 What runs in it is the foreground job of a shell, as at a login: the terminal's signals reach it, and it can be stopped.
-The shell writes its exit code down and stays, since tmux 3.3 does not always notice that a process has ended, and writes
-over the screen when it does. It does so as it exits: bash ends, too, when an interrupt has ended its job.
+The shell writes its exit code down and stays, since tmux 3.3 does not always notice that a process has ended, and
+writes over the screen when it does. It does so as it exits: bash ends, too, when an interrupt has ended its job.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from hsm_app.ceremony.custody import combine, parse_custody, recognise, so_pin
 from hsm_app.ceremony.gathering import BACK, SAME
 from hsm_app.ceremony.room import Room
 from hsm_app.ceremony.transcript import Entry, EntryKind, parse_transcript
@@ -15,6 +16,7 @@ from hsm_app.evidence.software import encode_software
 from hsm_app.operator.ceremonies.hall import Place
 from hsm_app.operator.ceremonies.journal import Journal
 from hsm_app.operator.ceremonies.run import TRANSCRIPT, Ceremony, begin, go_on
+from hsm_app.token.station import TokenStation
 from tests.ceremony.plans import plan_text
 from tests.ceremony.room import ScriptedRoom
 from tests.evidence.example_software import SOFTWARE
@@ -22,6 +24,7 @@ from tests.token.fresh import softhsm
 
 READ_ALOUD = f"Both readers read the same words: type {SAME}"
 KILLED = 77
+MAINTAINED = plan_text(custody="maintained")
 
 
 class Rehearsal:
@@ -99,3 +102,16 @@ class Rehearsal:
             os.write(2, f"{error!r}\n".encode())
             return 1
         return 0
+
+
+def officer_opens(rehearsal: Rehearsal, replica: int, secret: bytes) -> bool:
+    """Try the officer's PIN that comes from a secret, on the token itself."""
+    plan = rehearsal.ceremony.plan
+    location = rehearsal.ceremony.place.location(plan, plan.tokens[replica - 1])
+    with TokenStation(location) as station:
+        return not station.refuses_officer(so_pin(secret, plan.fleet, plan.label(replica)))
+
+
+def shares(rehearsal: Rehearsal, *names: str) -> bytes:
+    custody = parse_custody((rehearsal.root / "custody.json").read_bytes())
+    return combine(custody, [recognise(custody, name, rehearsal.room.sheets[name]) for name in names])

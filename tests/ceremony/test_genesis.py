@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 from pkcs11 import Attribute, ObjectClass, Session
 
-from hsm_app.ceremony.custody import combine, parse_custody, recognise, so_pin
+from hsm_app.ceremony.custody import so_pin
 from hsm_app.ceremony.gathering import BACK
 from hsm_app.ceremony.room import RoomClosed
 from hsm_app.ceremony.transcript import EntryKind
@@ -26,39 +25,8 @@ from hsm_app.token.location import find_token, load_module, login_officer
 from hsm_app.token.station import TokenStation
 from tests.ceremony.plans import KEY, plan_text
 from tests.ceremony.room import REASON, ScriptedRoom
-from tests.ceremony.stage import READ_ALOUD, Rehearsal
+from tests.ceremony.stage import MAINTAINED, READ_ALOUD, Rehearsal, officer_opens, shares
 from tests.evidence.example_software import FILES, SOFTWARE
-
-MAINTAINED = plan_text(custody="maintained")
-
-
-@pytest.fixture(scope="module")
-def sealed(tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
-    """A sealed genesis that went as it should. Shared: look only."""
-    rehearsal = Rehearsal(tmp_path_factory.mktemp("genesis") / "sealed")
-    rehearsal.play()
-    return rehearsal
-
-
-@pytest.fixture(scope="module")
-def maintained(tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
-    rehearsal = Rehearsal(tmp_path_factory.mktemp("genesis") / "maintained", MAINTAINED)
-    rehearsal.play()
-    return rehearsal
-
-
-def officer_opens(rehearsal: Rehearsal, replica: int, secret: bytes) -> bool:
-    """Try the officer's PIN that comes from a secret, on the token itself."""
-    plan = rehearsal.ceremony.plan
-    location = rehearsal.ceremony.place.location(plan, plan.tokens[replica - 1])
-    with TokenStation(location) as station:
-        return not station.refuses_officer(so_pin(secret, plan.fleet, plan.label(replica)))
-
-
-def shares(rehearsal: Rehearsal, *names: str) -> bytes:
-    custody = parse_custody((rehearsal.root / "custody.json").read_bytes())
-    return combine(custody, [recognise(custody, name, rehearsal.room.sheets[name]) for name in names])
-
 
 # -- as it should be
 
@@ -108,21 +76,6 @@ def test_after_sealing_no_custodian_opens_a_token_and_no_root_comes_out(sealed: 
     done = {entry.step: entry.body for entry in sealed.of(EntryKind.DONE)}
     for number in (1, 2, 3):
         assert done[f"seal-{number}"] == {"officer_refused": True, "root_extractable": False}
-
-
-def test_any_two_of_three_custodians_are_officer_of_a_maintained_token_and_one_is_not(maintained: Rehearsal) -> None:
-    """VAULT-CUSTODY-THRESHOLD"""
-    names = list(maintained.room.sheets)
-    for number, pair in enumerate(itertools.combinations(names, 2), 1):
-        assert officer_opens(maintained, number, shares(maintained, *pair))
-    custody = parse_custody((maintained.root / "custody.json").read_bytes())
-    for name in names:
-        with pytest.raises(ConfigError, match="1 more of the custodians' shares"):
-            shares(maintained, name)
-        one = recognise(custody, name, maintained.room.sheets[name])
-        with pytest.raises(ConfigError, match=f"the share of {name} was given twice"):
-            combine(custody, [one, one])
-    assert not officer_opens(maintained, 1, bytes(16))
 
 
 def test_the_words_of_the_program_are_those_that_everybody_can_have_beforehand(sealed: Rehearsal) -> None:

@@ -17,6 +17,7 @@ from hsm_app.operator.ceremonies.play import Does, Outcome
 TOKENS = "tokens"
 SOFTWARE = "software.json"
 TOKEN_SCHEMA = "hsm-vault/token-record/v1"
+PASSING = ("state", "officer", "user")  # what is said of a token only for the moment
 SHOWN = ("CKA_EXTRACTABLE", "CKA_SENSITIVE", "CKA_MODIFIABLE", "CKA_COPYABLE", "CKA_LOCAL")
 
 
@@ -80,7 +81,7 @@ class RecordDeeds:
         document = {
             "schema": TOKEN_SCHEMA,
             "replica": number,
-            "token": {key: value for key, value in station.describe().items() if key not in ("state", "officer")},
+            "token": {key: value for key, value in station.describe().items() if key not in PASSING},
             "objects": objects,
             "public_keys": {"replica-identity": keys["identity_public"], "replica-link": keys["link_public"]},
         }
