@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -78,6 +79,14 @@ class Rehearsal:
         assert code in (0, KILLED), f"the run ended with {code}"
         self.room.sheets = json.loads(self._paper.read_text()) if self._paper.exists() else {}
         return code == KILLED
+
+    def killed_to_the_end(self, seed: int, lines: tuple[int, int]) -> int:
+        """Kill every run a few lines after it began, until one gets to the end; return how many were killed."""
+        after, kills = random.Random(seed), 0
+        while self.killed_at(after.randint(*lines)) and self.entries()[-1].kind is not EntryKind.END:
+            kills += 1
+            assert kills < 100
+        return kills
 
     @property
     def _paper(self) -> Path:

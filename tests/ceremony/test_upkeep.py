@@ -53,6 +53,15 @@ def upkeep(fleet: LiveFleet, ceremony: str, **more: object) -> Rehearsal:
     return rehearsal
 
 
+def leave(fleet: LiveFleet) -> None:
+    """Have the fleet's manifest say that it recovers only."""
+    current = read_manifest(fleet.root / "manifest.json")
+    left = next_manifest(
+        current, now=int(time.time()), not_after=current.not_after, states={FLEET: FleetState.RECOVER_ONLY}
+    )
+    (fleet.root / "manifest.json").write_bytes(left.raw)
+
+
 @contextmanager
 def opened(fleet: LiveFleet, number: int) -> Iterator[TokenStation]:
     """A replica's token, its user logged in."""
@@ -100,6 +109,23 @@ def test_every_pause_of_a_replacement_is_taken_up(fleet: LiveFleet) -> None:
     assert rehearsal.entries()[-1].kind is EntryKind.END
 
 
+def test_a_replacement_and_a_destruction_are_killed_and_taken_up(fleet: LiveFleet) -> None:
+    """One after the other on one fleet, which only its manifest says was left."""
+    shutil.rmtree(fleet.root / "replica-2/tokens")
+    replacement = upkeep(fleet, "replace-token", replica=2)
+    assert replacement.killed_to_the_end(seed=3, lines=(14, 40)) > 2
+    leave(fleet)
+    destruction = upkeep(fleet, "destroy-fleet")
+    assert destruction.killed_to_the_end(seed=4, lines=(10, 24)) > 1
+    for rehearsal in (replacement, destruction):
+        assert rehearsal.entries()[-1].kind is EntryKind.END
+        steps = [step.id for step in rehearsal.ceremony.script.steps]
+        assert [entry.step for entry in rehearsal.of(EntryKind.DONE)] == steps
+    for number in range(1, COUNT + 1):
+        with opened(fleet, number) as station:
+            assert station.objects(sealed=False) == []
+
+
 def test_without_the_fleets_custody_file_nobody_replaces_a_token(fleet: LiveFleet) -> None:
     (fleet.root / "custody.json").unlink()
     with pytest.raises(ConfigError, match=r"custody\.json"):
@@ -118,11 +144,7 @@ def test_an_active_fleet_is_not_destroyed(fleet: LiveFleet) -> None:
 
 
 def test_a_fleet_that_was_left_is_destroyed_token_by_token(fleet: LiveFleet) -> None:
-    current = read_manifest(fleet.root / "manifest.json")
-    left = next_manifest(
-        current, now=int(time.time()), not_after=current.not_after, states={FLEET: FleetState.RECOVER_ONLY}
-    )
-    (fleet.root / "manifest.json").write_bytes(left.raw)
+    leave(fleet)
     rehearsal = upkeep(fleet, "destroy-fleet")
     rehearsal.play()
     for number in range(1, COUNT + 1):
@@ -183,6 +205,13 @@ def test_every_pause_of_a_rotation_is_taken_up(roles: Path) -> None:
     rehearsal.room.leave_at = ""
     rehearsal.play()
     assert rehearsal.entries()[-1].kind is EntryKind.END
+
+
+def test_a_rotation_is_killed_and_taken_up(roles: Path) -> None:
+    rehearsal = rotation(roles)
+    assert rehearsal.killed_to_the_end(seed=5, lines=(4, 12)) > 2
+    old = parse_root_of_trust((roles / "root.json").read_bytes())
+    assert successor(old, (rehearsal.root / "root-of-trust.dsse.json").read_bytes().strip()).version == old.version + 1
 
 
 def test_a_key_that_nobody_believes_rotates_nothing(roles: Path) -> None:
