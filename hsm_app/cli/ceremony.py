@@ -119,6 +119,8 @@ def status(directory: Path, as_json: bool) -> None:
         click.echo(f"  token {label}: {said}")
     if following is not None:
         click.echo(f"next: {following}; go on with: hsm-vault ceremony resume {directory}")
+    elif now.is_ended:
+        _ended(directory)
 
 
 ceremony.add_command(testimony)

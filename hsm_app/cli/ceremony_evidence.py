@@ -12,6 +12,7 @@ from hsm_app.ceremony.plan import Person, Plan, parse_plan
 from hsm_app.cli.files import read_whole, write_once
 from hsm_app.cli.fleet_create import next_steps
 from hsm_app.cli.fleet_options import FleetOptions, development_tenant, fleet_options
+from hsm_app.durable import replace_file
 from hsm_app.errors import ConfigError
 from hsm_app.evidence.dossier import PLAN, SCRIPT, TRANSCRIPT
 from hsm_app.evidence.participants import SSH_NAMESPACE, CeremonyRecord, encode_testimony, key_of, sign_testimony
@@ -41,8 +42,8 @@ def testimony(directory: Path, number: int, objection: str | None, key: Path | N
     (directory / TESTIMONIES).mkdir(exist_ok=True)
     if key is None:
         path = directory / TESTIMONIES / f"{number}.json"
-        write_once(path, raw)
-        click.echo(f"{path}: what {person.name} ({person.role}) says. To sign it:")
+        _write_unsigned(path, raw)
+        click.echo(f"{path}: what {person.name} ({person.role}) says. To sign it (into {path.name}.sig):")
         click.echo(f"  ssh-keygen -Y sign -n {SSH_NAMESPACE} -f KEY {path}")
         return
     signer = read_signer(key)
@@ -84,6 +85,14 @@ def _person(plan: Plan, number: int) -> Person:
     if number > len(plan.people):
         raise ConfigError(f"the plan has {len(plan.people)} participants", f"Choose 1 to {len(plan.people)}")
     return plan.people[number - 1]
+
+
+def _write_unsigned(path: Path, raw: bytes) -> None:
+    """Write what is to be signed. As long as nobody signed it, it is nobody's word, and may become another one."""
+    signature = path.with_name(f"{path.name}.sig")
+    if signature.exists() and path.exists() and read_whole(path) != raw:
+        raise ConfigError(f"{path} is signed, and says something else", f"To replace it take it and {signature} away")
+    replace_file(path, raw)
 
 
 def _silent(root: Path, plan: Plan) -> list[str]:

@@ -126,7 +126,8 @@ class Journal:
         if now < last - SLACK:
             raise ConfigError(
                 "this machine's clock is behind the last line of the transcript",
-                "Set the clock right, then: hsm-vault ceremony resume",
+                "Set the clock right, then: hsm-vault ceremony resume. If it is right, it was ahead before: go on when "
+                "that time has come, or begin anew in another directory",
             )
         return max(now, last)
 
