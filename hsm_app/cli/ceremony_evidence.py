@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,8 +75,10 @@ def publish_evidence(directory: Path, options: FleetOptions) -> None:
     fleet = options.plan(root, plan.fleet, len(plan.tokens), sealed=plan.is_sealed, tokens=tokens)
     if not fleet.tenants:
         fleet = replace(fleet, tenants=(development_tenant(root),))
-    for name in _silent(root, plan):
+    silent = _silent(root, plan)
+    for name in silent:
         click.echo(f"  {name} has not signed; who signs later is not in this evidence")
+    _ask_without_custodians(plan, silent)
     manifest = publish(fleet, genesis, ended, lambda text: click.echo(f"  {text}"))
     click.echo(f"  manifest written: {root / 'manifest.json'} (SHA-256 {manifest.digest.hex()})")
     for line in (*next_steps(fleet, options), f"and look at it as a stranger would: hsm-vault audit {root / EVIDENCE}"):
@@ -100,6 +104,18 @@ def _silent(root: Path, plan: Plan) -> list[str]:
     signed = {path.name.split(".")[0] for path in (root / TESTIMONIES).glob("*.sig")}
     signed |= {path.name.split(".")[0] for path in (root / TESTIMONIES).glob("*.dsse.json")}
     return [person.name for number, person in enumerate(plan.people, 1) if str(number) not in signed]
+
+
+def _ask_without_custodians(plan: Plan, silent: Sequence[str]) -> None:
+    signed = sum(person.name not in silent for person in plan.custodians)
+    if signed >= plan.threshold:
+        return
+    click.echo(
+        f"  {signed} of {len(plan.custodians)} custodians have signed, and {plan.threshold} have to agree: every audit "
+        "of this fleet will say FAIL, custodian-threshold, for good"
+    )
+    if sys.stdin.isatty():
+        click.confirm("  Publish all the same?", abort=True)
 
 
 def _digest(path: Path) -> bytes:

@@ -11,12 +11,13 @@ import pytest
 from hsm_app.ceremony.catalogue import script_of
 from hsm_app.ceremony.plan import parse_plan
 from hsm_app.ceremony.transcript import EntryKind
-from hsm_app.errors import ConfigError
+from hsm_app.errors import ConfigError, LogError
 from hsm_app.operator.ceremonies.journal import Journal
 from hsm_app.operator.ceremonies.standing import standing
 from tests.ceremony.plans import plan_text
 from tests.ceremony.stage import Rehearsal
 from tests.cli.command import well
+from tests.token.fresh import softhsm
 
 
 @pytest.fixture
@@ -60,3 +61,26 @@ def test_what_an_interruption_left_of_a_token_is_a_sentence(tmp_path: Path, cere
     Journal.create(path, lambda: 1_800_000_000, {}).write(EntryKind.STARTED, step)
     said = standing(script, Journal.read(path, lambda: 1_800_000_000)).tokens["fleet-1-1"]
     assert said == f"not touched by this ceremony; then {step} was interrupted: {INTERRUPTED[ceremony, step]}"
+
+
+CHANGED = {
+    "the script": ("script.md", "script.md is not the one that the transcript begins with"),
+    "the commitments": ("custody.json", "custody.json is not the one of the ceremony"),
+    "a token's record": ("tokens/2.json", "tokens/2.json is not the record that the ceremony made"),
+}
+
+
+def test_nothing_is_named_for_good_that_an_audit_would_refuse(tmp_path: Path) -> None:
+    rehearsal = Rehearsal(tmp_path / "ceremony")
+    rehearsal.play()
+    root = rehearsal.root
+    for name, why in CHANGED.values():
+        kept = (root / name).read_bytes()
+        (root / name).write_bytes(kept + b"\n")
+        with pytest.raises(LogError, match=why):
+            well("ceremony", "publish", root, "--module", softhsm())
+        assert not (root / "manifest.json").exists()
+        (root / name).write_bytes(kept)
+    said = well("ceremony", "publish", root, "--module", softhsm())
+    assert "0 of 3 custodians have signed, and 2 have to agree: every audit of this fleet will say FAIL" in said
+    assert (root / "evidence/manifest.json").exists()
