@@ -109,6 +109,15 @@ def test_every_pause_of_a_replacement_is_taken_up(fleet: LiveFleet) -> None:
     assert rehearsal.entries()[-1].kind is EntryKind.END
 
 
+def test_no_file_is_moved_before_people_say_that_the_old_replica_is_stopped(fleet: LiveFleet) -> None:
+    rehearsal = upkeep(fleet, "replace-token", replica=2)
+    rehearsal.room.answers = [("does not run any more", "not yet")]
+    with pytest.raises(RoomClosed):
+        rehearsal.play()
+    assert (fleet.root / "replica-2/replica.toml").exists()
+    assert not (fleet.root / "retired").exists()
+
+
 def test_a_replacement_and_a_destruction_are_killed_and_taken_up(fleet: LiveFleet) -> None:
     """One after the other on one fleet, which only its manifest says was left."""
     shutil.rmtree(fleet.root / "replica-2/tokens")
