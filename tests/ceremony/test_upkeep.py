@@ -205,6 +205,17 @@ def test_new_keys_are_believed_by_who_believed_the_old_ones(roles: Path) -> None
     assert not set(new.operators.keys + new.auditors.keys) & set(old.operators.keys + old.auditors.keys)
 
 
+def test_what_the_roles_tokens_were_asked_for_is_recorded(roles: Path) -> None:
+    rehearsal = rotation(roles)
+    rehearsal.play()
+    calls = [entry.body for entry in rehearsal.of(EntryKind.OPERATION)]
+    made = [call for call in calls if call["call"] == "C_GenerateKeyPair"]
+    assert [call["token"] for call in made] == ["operator", "auditor"]
+    assert all(call["private_template"]["CKA_EXTRACTABLE"] is False for call in made)
+    signed = [(call["token"], call["key"].split("-")[0]) for call in calls if call["call"] == "C_Sign"]
+    assert sorted(signed) == [("auditor", "auditor")] * 2 + [("operator", "operator")] * 2
+
+
 def test_every_pause_of_a_rotation_is_taken_up(roles: Path) -> None:
     rehearsal = rotation(roles)
     for step in rehearsal.ceremony.script.steps:
