@@ -129,7 +129,11 @@ class TerminalRoom:
         self._line()
 
     def _paragraph(self, text: str) -> None:
-        for line in textwrap.wrap(text, TEXT):
+        """Write it in one piece, if it fits on a screen: words that are read aloud are not torn apart."""
+        lines, page = textwrap.wrap(text, TEXT), self._console.height - 2
+        if len(lines) <= page < self._rows + len(lines):
+            self._let_read()
+        for line in lines:
             self._line(line)
 
     def _line(self, text: str = "", style: str = "") -> None:
