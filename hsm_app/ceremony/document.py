@@ -52,8 +52,9 @@ def _facts(script: Script) -> tuple[str, ...]:
     what = f"Ceremony: {plan.ceremony} ({plan.kind}). Fleet: {plan.fleet}."
     if plan.roles is not None:
         return (what,)
+    lost = f" Not here: {', '.join(map(plan.label, plan.lost))}." if plan.lost else ""
     threshold = f"{plan.threshold} of {len(plan.custodians)} custodians"
-    return (f"{what} Custody: {plan.custody}. Threshold: {threshold}. Tokens: {len(plan.tokens)}.",)
+    return (f"{what} Custody: {plan.custody}. Threshold: {threshold}. Tokens: {len(plan.tokens)}.{lost}",)
 
 
 def _lines(script: Script) -> Iterator[str]:

@@ -6,6 +6,7 @@ from hsm_app.ceremony.gathering import (
     ADMINISTRATOR,
     ALL,
     CUSTODIANS,
+    GONE,
     RIGHT,
     SAME,
     closing,
@@ -137,10 +138,24 @@ def destroy_fleet(plan: Plan) -> Script:
             confirmations=(Confirmation(f"Type the fleet's name to go on ({plan.fleet})", plan.fleet),),
         ),
         *erased,
+        *(_lost(plan, replica) for replica in plan.lost),
         *closing(),
     )
     purpose = (f"Destroy every key of fleet {plan.fleet}. There is no way back.",)
     return Script(plan=plan, title="A fleet is destroyed", purpose=purpose, steps=steps)
+
+
+def _lost(plan: Plan, replica: int) -> Step:
+    return Step(
+        id=f"lost-{replica}",
+        title=f"Token {plan.label(replica)} is not here",
+        roles="administrator and witnesses",
+        text=(
+            "It is not erased. Whoever finds it, and has its user PIN or enough of the custodians' shares, has the "
+            f"fleet's keys. So the file replica-{replica}/pin and every copy of it are destroyed, and all sheets.",
+        ),
+        confirmations=(Confirmation(f"Its PIN and all sheets are destroyed: type {GONE}", GONE),),
+    )
 
 
 def _gather(plan: Plan, why: str) -> Step:

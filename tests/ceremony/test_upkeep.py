@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hsm_app.ceremony.plan import parse_plan
 from hsm_app.ceremony.room import RoomClosed
 from hsm_app.ceremony.transcript import EntryKind
 from hsm_app.epochs import read_manifest
@@ -97,6 +98,15 @@ def test_a_token_that_died_is_replaced_by_the_custodians_and_no_record_is_lost(
     assert run("client", "recover", "--config", str(again), "--print-key", code=code).returncode == 0
 
 
+def test_a_token_is_replaced_although_another_one_is_lost_too(fleet: LiveFleet) -> None:
+    for number in (1, 2):
+        shutil.rmtree(fleet.root / f"replica-{number}/tokens")
+    rehearsal = upkeep(fleet, "replace-token", replica=2, lost=[1])
+    rehearsal.play()
+    done = {entry.step: entry.body for entry in rehearsal.of(EntryKind.DONE)}
+    assert done["carry-2"] == {"from": 3, "same_root": True}
+
+
 def test_every_pause_of_a_replacement_is_taken_up(fleet: LiveFleet) -> None:
     shutil.rmtree(fleet.root / "replica-2/tokens")
     rehearsal = upkeep(fleet, "replace-token", replica=2)
@@ -152,13 +162,34 @@ def test_an_active_fleet_is_not_destroyed(fleet: LiveFleet) -> None:
         assert station.roots()["fleet-root"] == 1
 
 
-def test_a_fleet_that_was_left_is_destroyed_token_by_token(fleet: LiveFleet) -> None:
+def test_a_fleet_that_was_left_and_lost_a_token_is_destroyed_token_by_token(fleet: LiveFleet) -> None:
     leave(fleet)
-    rehearsal = upkeep(fleet, "destroy-fleet")
+    shutil.rmtree(fleet.root / "replica-2/tokens")
+    rehearsal = upkeep(fleet, "destroy-fleet", lost=[2])
     rehearsal.play()
-    for number in range(1, COUNT + 1):
+    for number in (1, 3):
         with opened(fleet, number) as station:
             assert station.objects(sealed=False) == []
+    done = [entry.step for entry in rehearsal.of(EntryKind.DONE)]
+    assert done[-4:] == ["erase-1", "erase-3", "lost-2", "end"]
+
+
+LOST = {
+    "all tokens": ("destroy-fleet", "[1, 2, 3]", "lost names all tokens"),
+    "a token that the fleet does not have": ("destroy-fleet", "[8, 9]", "lost names all tokens, or one that"),
+    "a token twice": ("destroy-fleet", "[2, 2]", "names a replica twice"),
+    "no number": ("destroy-fleet", '["2"]', "no list of replicas' numbers"),
+    "a token of a fleet that is made here": ("genesis", "[2]", "is for ceremonies about a fleet that exists"),
+    "the token that is replaced": ("replace-token", "[2]", "is named as lost"),
+    "every token that could give the root": ("replace-token", "[1, 3]", "lost names all tokens"),
+}
+
+
+@pytest.mark.parametrize(("ceremony", "lost", "says"), LOST.values(), ids=LOST)
+def test_no_plan_loses(ceremony: str, lost: str, says: str) -> None:
+    text = plan_text(ceremony, custody="maintained", more=f'fleet_directory = "f"\nreplica = 2\nlost = {lost}')
+    with pytest.raises(ConfigError, match=says):
+        parse_plan(text.encode())
 
 
 # -- operator and auditor get new keys
