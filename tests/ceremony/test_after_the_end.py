@@ -31,6 +31,7 @@ def ended(sealed: Rehearsal, tmp_path: Path) -> Path:
 def test_a_ceremony_that_has_ended_says_what_comes_next(ended: Path) -> None:
     said = well("ceremony", "status", ended)
     assert "29 of 29 steps are done, with 0 exception sheets" in said
+    assert "token fleet-1-2: sealed; listed, and holds nothing else" in said
     assert f"next: each participant signs: hsm-vault ceremony testimony {ended} NUMBER" in said
 
 

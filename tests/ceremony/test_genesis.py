@@ -17,7 +17,7 @@ from hsm_app.ceremony.transcript import EntryKind
 from hsm_app.ceremony.words import fingerprint_words
 from hsm_app.errors import ConfigError, LogError, TokenError, VaultError
 from hsm_app.evidence.software import encode_software
-from hsm_app.operator.ceremonies.play import AGAIN, HOW_TO_GO_ON
+from hsm_app.operator.ceremonies.play import AGAIN, HOW_TO_GO_ON, NOT_EMPTY, WHAT_HAPPENED
 from hsm_app.operator.ceremonies.standing import standing
 from hsm_app.token.keyspec import TRUSTED, TRUSTED_KEY
 from hsm_app.token.location import find_token, load_module, login_officer
@@ -154,6 +154,16 @@ def test_an_unexpected_answer_opens_an_exception_sheet_and_pauses(tmp_path: Path
         rehearsal.play()
     (sheet,) = rehearsal.of(EntryKind.EXCEPTION)
     assert sheet.body == {"what": "answered 'he is late' to: Dan (custodian): type here", "reason": REASON}
+
+
+def test_no_exception_sheet_is_left_empty(tmp_path: Path) -> None:
+    rehearsal = Rehearsal(tmp_path / "ceremony")
+    rehearsal.room.answers = [("Dan (custodian)", "he is late"), (WHAT_HAPPENED, ""), (WHAT_HAPPENED, "a flat tyre")]
+    with pytest.raises(RoomClosed, match="paused"):
+        rehearsal.play()
+    (sheet,) = rehearsal.of(EntryKind.EXCEPTION)
+    assert sheet.body["reason"] == "a flat tyre"
+    assert NOT_EMPTY in rehearsal.room.shown
 
 
 def test_asked_again_only_after_the_sheet(tmp_path: Path) -> None:

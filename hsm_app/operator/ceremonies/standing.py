@@ -51,7 +51,7 @@ def _token(script: Script, journal: Journal, replica: int) -> str:
             continue
         after, interrupted = _AFTER[step.deed]
         if journal.result(step.id) is not None:
-            said = after
+            said = f"{said}; {after}" if step.deed is Deed.INVENTORY else after
         elif step.id in journal.interrupted:
             said = f"{said}; then {step.id} was interrupted: it {interrupted}"
     return said
