@@ -12,7 +12,7 @@ import click
 from hsm_app.ceremony.catalogue import script_of
 from hsm_app.ceremony.document import digest, markdown, page
 from hsm_app.ceremony.example import NAMES, example_plan
-from hsm_app.ceremony.plan import Plan, parse_plan
+from hsm_app.ceremony.plan import Kind, Plan, parse_plan
 from hsm_app.ceremony.words import fingerprint_words
 from hsm_app.cli.ceremony_evidence import publish_evidence, testimony
 from hsm_app.cli.files import read_whole
@@ -134,9 +134,16 @@ def _plan_bytes(plan_file: Path) -> bytes:
 
 
 def _ceremony(directory: Path, raw: bytes, module: Path) -> Ceremony:
-    root, fleet = directory.resolve(), parse_plan(raw).fleet_directory
-    place = Place(root=root, home=Path(fleet).resolve() if fleet else root, module=module)
-    return Ceremony(place=place, plan_bytes=raw, software=encode_software(measure_software()), clock=_clock)
+    root, plan = directory.resolve(), parse_plan(raw)
+    home = Path(plan.fleet_directory).resolve() if plan.fleet_directory else root
+    software = encode_software(measure_software(module=_one_module(plan, module)))
+    return Ceremony(place=Place(root=root, home=home, module=module), plan_bytes=raw, software=software, clock=_clock)
+
+
+def _one_module(plan: Plan, throw_away: Path) -> Path | None:
+    """Return the PKCS#11 module that all tokens have, if it is a file; the record of the software has place for one."""
+    modules = {throw_away} if plan.kind is Kind.REHEARSAL else {Path(token.module) for token in plan.tokens}
+    return next(iter(modules)) if len(modules) == 1 and all(module.is_file() for module in modules) else None
 
 
 def _room(plan: Plan) -> TerminalRoom:
