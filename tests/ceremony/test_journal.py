@@ -129,6 +129,22 @@ def test_a_clock_that_went_back_stops_the_ceremony(journal: Journal, tmp_path: P
     journal.write(EntryKind.DONE, "two")
 
 
+def test_a_ceremony_does_not_go_on_under_a_clock_that_was_set_back(tmp_path: Path, clock: Clock) -> None:
+    rehearsal = Rehearsal(tmp_path / "ceremony", clock=clock)
+    rehearsal.room.leave_at = "script"
+    with pytest.raises(RoomClosed):
+        rehearsal.play()
+    before = (rehearsal.root / "transcript.jsonl").read_bytes()
+    clock.time -= 3600
+    with pytest.raises(ConfigError, match="clock is behind the last line") as refused:
+        rehearsal.play()
+    assert "If it is right, it was ahead before" in refused.value.todo
+    assert (rehearsal.root / "transcript.jsonl").read_bytes() == before
+    clock.time += 3600
+    with pytest.raises(RoomClosed):
+        rehearsal.play()
+
+
 def test_a_clock_that_is_set_back_by_a_second_keeps_the_order(journal: Journal, tmp_path: Path, clock: Clock) -> None:
     clock.time -= 3
     journal.write(EntryKind.DONE, "two")
