@@ -21,7 +21,7 @@ from hsm_app.key_files import read_key_file
 from hsm_app.settings import ExistingFile, Parsed, read_settings
 from hsm_app.token.location import TokenLocation
 from hsm_app.token.pin import pin_from, pin_from_file
-from hsm_app.token.role_key import TokenSigner, make_role_key
+from hsm_app.token.role_key import HeardFrom, TokenSigner, make_role_key
 
 TOML = ".toml"
 
@@ -55,22 +55,33 @@ class TokenKeySettings:
     pin_env: str | None = None
 
 
-def read_signer(path: Path) -> Signer:
-    """Return the signer of a key's file. ConfigError names what is wrong with it; no token is opened yet."""
+def read_signer(path: Path, heard: HeardFrom | None = None) -> Signer:
+    """Return the signer of a key's file. ConfigError names what is wrong with it; no token is opened yet.
+
+    `heard` is told of every call to the token, if the key is in one.
+    """
     if path.suffix != TOML:
         return read_key_file(path)
     settings = read_settings(path, TokenKeySettings)
     location = TokenLocation(module=settings.module, label=settings.token, softhsm2_conf=settings.softhsm2_conf)
     key = RoleKey(settings.algorithm, settings.public_key)
     sources = settings.pin_file, settings.pin_credential, settings.pin_env
-    return TokenSigner(location, pin_from(*sources, f"User PIN of token {settings.token}: "), settings.label, key)
+    pin = pin_from(*sources, f"User PIN of token {settings.token}: ")
+    return TokenSigner(location, pin, settings.label, key, heard)
 
 
-def make_token_key(path: Path, location: TokenLocation, pin_file: Path, label: str, algorithm: KeyAlgorithm) -> RoleKey:
+def make_token_key(
+    path: Path,
+    location: TokenLocation,
+    pin_file: Path,
+    label: str,
+    algorithm: KeyAlgorithm,
+    heard: HeardFrom | None = None,
+) -> RoleKey:
     """Make a key in a token and write the file that names it. ConfigError when the file exists."""
     if path.exists() or path.suffix != TOML:
         raise ConfigError(f"{path} exists, or does not end in {TOML}", "Choose another file")
-    key = make_role_key(location, pin_from_file(pin_file), label, algorithm)
+    key = make_role_key(location, pin_from_file(pin_file), label, algorithm, heard)
     lines = {
         "algorithm": key.algorithm.value,
         "public_key": key.public.hex(),

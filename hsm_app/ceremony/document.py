@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterator
 from html import escape
 
+from hsm_app.ceremony.gathering import BACK, GOES_ON
 from hsm_app.ceremony.script import DOES, Deed, Script, Step
 
 INITIALS = "Time (UTC): __________   Initials: ______________________________"
@@ -43,7 +44,7 @@ def page(script: Script, words: str) -> bytes:
     )
     sha = f"<p>SHA-256 of the Markdown form: <code>{digest(script).hex()}</code></p><p>{escape(words)}</p>"
     table = f"<h2>Participants</h2><table><tr><th>Name<th>Role<th>Key of the statement afterwards</tr>{people}</table>"
-    return f"{head}{top}{sha}{table}<h2>Steps</h2>{steps}{_exception_sheet_html()}".encode()
+    return f"{head}{top}{sha}{table}<h2>Steps</h2>{steps}{_interruption_html()}{_exception_sheet_html()}".encode()
 
 
 def _facts(script: Script) -> tuple[str, ...]:
@@ -51,8 +52,9 @@ def _facts(script: Script) -> tuple[str, ...]:
     what = f"Ceremony: {plan.ceremony} ({plan.kind}). Fleet: {plan.fleet}."
     if plan.roles is not None:
         return (what,)
+    lost = f" Not here: {', '.join(map(plan.label, plan.lost))}." if plan.lost else ""
     threshold = f"{plan.threshold} of {len(plan.custodians)} custodians"
-    return (f"{what} Custody: {plan.custody}. Threshold: {threshold}. Tokens: {len(plan.tokens)}.",)
+    return (f"{what} Custody: {plan.custody}. Threshold: {threshold}. Tokens: {len(plan.tokens)}.{lost}",)
 
 
 def _lines(script: Script) -> Iterator[str]:
@@ -64,9 +66,14 @@ def _lines(script: Script) -> Iterator[str]:
         yield f"| {person.name} | {person.role} | `{person.key}` |"
     for number, step in enumerate(script.steps, 1):
         yield from ("", *_step(number, step))
+    yield from ("", "## After an interruption", "", *_interruption())
     yield from ("", "## Exception sheet", "")
     yield "For every answer that is not the one of the script. What happened, who decided what, and why:"
     yield from ("", *("_" * 72 for _ in range(8)), "", INITIALS)
+
+
+def _interruption() -> tuple[str, ...]:
+    return (GOES_ON, "", f"{BACK.asks}. A step that was done is not played again.", "", INITIALS)
 
 
 def _step(number: int, step: Step) -> Iterator[str]:
@@ -87,6 +94,11 @@ def _section(number: int, step: Step) -> str:
         parts.append(f"<p><b>The program:</b> {escape(DOES[step.deed])}</p>")
     parts += [f"<p>&#9744; {escape(confirmation.asks)}</p>" for confirmation in step.confirmations]
     return "".join((*parts, f"<p>{INITIALS}</p></section>"))
+
+
+def _interruption_html() -> str:
+    texts = "".join(f"<p>{escape(text)}</p>" for text in _interruption() if text)
+    return f"<section><h2>After an interruption</h2>{texts}</section>"
 
 
 def _exception_sheet_html() -> str:

@@ -54,6 +54,10 @@ def example_plan(name: str) -> str:
         text += "replica = 2               # the one whose token is lost\n"
     if ceremony in OF_A_FLEET:
         text += 'fleet_directory = "./fleet-1"  # where its files are\n'
+    if ceremony is CeremonyName.DESTROY_FLEET:
+        text += (
+            "lost = []                 # replicas whose tokens are not there any more; their token tables stay below\n"
+        )
     if is_rehearsal:
         text += "replicas = 5\n"
     text += "".join(_PERSON.format(name=name, role=role, upper=name.upper()) for name, role in _PEOPLE)

@@ -14,6 +14,14 @@ WORDS = (
 )
 
 
+RESUMED = "resumed"  # no step of a script: it stands between two of them
+GOES_ON = (
+    "The ceremony was interrupted, and goes on. Whoever was here at the roll call is here again. Whoever is not, or "
+    "came in place of somebody, is named on an exception sheet: give any other answer."
+)
+BACK = Confirmation(f"All of them are here again, and the time on the screen is right (UTC): type {HERE}", HERE)
+
+
 def opening(plan: Plan) -> tuple[Step, ...]:
     """Return the steps before anything happens to a token."""
     kind = (
@@ -41,7 +49,11 @@ def opening(plan: Plan) -> tuple[Step, ...]:
             id="script",
             title="The script",
             roles=ALL,
-            text=(WORDS, "These are the words of the script's SHA-256. Each sheet has them on its first page."),
+            text=(
+                WORDS,
+                "These are the words of the SHA-256 of the script's Markdown form. `hsm-vault ceremony script` showed "
+                "them when the script was printed, and each sheet has them on its first page, printed or by hand.",
+            ),
             deed=Deed.SCRIPT,
             confirmations=(Confirmation(f"The words on the sheets are the same: type {SAME}", SAME),),
         ),
@@ -49,7 +61,10 @@ def opening(plan: Plan) -> tuple[Step, ...]:
             id="software",
             title="The program",
             roles="auditor and witnesses",
-            text=("These are the words of the digest over the program's files, as it was published beforehand.",),
+            text=(
+                "These are the words of the digest over the program's files. `hsm-vault software` shows them on every "
+                "machine that has the published program; they were noted there beforehand.",
+            ),
             deed=Deed.SOFTWARE,
             confirmations=(Confirmation(f"The published words are the same: type {SAME}", SAME),),
         ),

@@ -15,9 +15,12 @@ key = "ssh-ed25519 AAAA..." # or "ES256:02..." or "Ed25519:8a..." for a key in a
 ```
 
 A real ceremony has a `[[token]]` table with `module` (and `softhsm2_conf`) for each replica, in the replicas' order.
-A ceremony about a fleet that exists names its directory with `fleet_directory`. One that rotates keys has no threshold,
-and a `[roles]` table: `root_of_trust`, and the key files `operator` and `auditor` of the present keys; a real one also
-`operator_token` and `auditor_token`, tables with `module`, `label`, `pin_file` (and `softhsm2_conf`).
+A ceremony about a fleet that exists names its directory with `fleet_directory`. With `lost` it may name the numbers of
+replicas whose tokens are not there any more either; their `[[token]]` tables keep their places.
+
+One that rotates keys has no threshold, and a `[roles]` table: `root_of_trust`, and the key files `operator` and
+`auditor` of the present keys; a real one also `operator_token` and `auditor_token`, tables with `module`, `label`,
+`pin_file` (and `softhsm2_conf`).
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ LIMIT = 64 * 1024  # bytes
 MOST_CUSTODIANS = 16  # SLIP-39
 _MEMBERS = {
     "ceremony", "kind", "fleet", "custody", "threshold", "replicas", "replica", "participant", "token",
-    "fleet_directory", "roles",
+    "fleet_directory", "roles", "lost",
 }  # fmt: skip
 _ROLE_TOKENS = {"operator_token": "operator", "auditor_token": "auditor"}
 
@@ -114,7 +117,8 @@ class Roles:
 class Plan:
     """A plan that passed every check.
 
-    `replica` is the one that is replaced, 0 in other ceremonies; `fleet_directory` is "" for a fleet that is made here.
+    `replica` is the one that is replaced, 0 in other ceremonies; `lost` are other replicas, whose tokens cannot be
+    reached and are not among `tokens`; `fleet_directory` is "" for a fleet that is made here.
     """
 
     ceremony: CeremonyName
@@ -125,6 +129,7 @@ class Plan:
     replica: int
     people: tuple[Person, ...]
     tokens: tuple[PlannedToken, ...]
+    lost: tuple[int, ...]
     fleet_directory: str
     roles: Roles | None
 
@@ -152,6 +157,7 @@ def parse_plan(raw: bytes) -> Plan:
     if unknown := set(document) - _MEMBERS:
         raise _wrong(f"unknown member {min(unknown)!r}")
     ceremony, kind = _one_of(document, "ceremony", CeremonyName), _one_of(document, "kind", Kind)
+    lost, tokens = _lost(document, ceremony), () if ceremony is CeremonyName.ROTATE_KEYS else _tokens(document, kind)
     plan = Plan(
         ceremony=ceremony,
         kind=kind,
@@ -160,7 +166,8 @@ def parse_plan(raw: bytes) -> Plan:
         threshold=0 if ceremony is CeremonyName.ROTATE_KEYS else _whole(document, "threshold", 2, MOST_CUSTODIANS),
         replica=_whole(document, "replica", 1, 255) if ceremony is CeremonyName.REPLACE_TOKEN else 0,
         people=tuple(_person(each) for each in _tables(document, "participant")),
-        tokens=() if ceremony is CeremonyName.ROTATE_KEYS else _tokens(document, kind),
+        tokens=tuple(token for token in tokens if token.replica not in lost),
+        lost=lost,
         fleet_directory=_any_text(document, "fleet_directory") if ceremony in OF_A_FLEET else "",
         roles=_roles(document, kind) if ceremony is CeremonyName.ROTATE_KEYS else None,
     )
@@ -183,10 +190,14 @@ def _check(plan: Plan) -> None:
         raise _wrong(f"threshold {plan.threshold} of {len(plan.custodians)} custodians")
     if plan.ceremony is CeremonyName.REPLACE_TOKEN and plan.is_sealed:
         raise _wrong("nobody can add a token to a sealed fleet")
-    if plan.replica > len(plan.tokens):
-        raise _wrong(f"replica {plan.replica} is none of the {len(plan.tokens)} tokens")
-    if len(plan.tokens) not in SIZES:
-        raise _wrong(f"{len(plan.tokens)} tokens; a fleet has 3, 5, 7 or 9")
+    size = len(plan.tokens) + len(plan.lost)
+    if plan.replica > size or plan.replica in plan.lost:
+        raise _wrong(f"replica {plan.replica} is none of the tokens, or is named as lost")
+    if size not in SIZES:
+        raise _wrong(f"{size} tokens; a fleet has 3, 5, 7 or 9")
+    present = {token.replica for token in plan.tokens} - {plan.replica}
+    if not present or any(replica > size for replica in plan.lost):
+        raise _wrong("lost names all tokens, or one that the fleet does not have")
 
 
 def _person(table: Mapping[str, Any]) -> Person:
@@ -204,6 +215,17 @@ def _tokens(document: Mapping[str, Any], kind: Kind) -> tuple[PlannedToken, ...]
     if "replicas" in document:
         raise _wrong("replicas is for rehearsals; a real ceremony has a token table for each")
     return tuple(_token(number, each) for number, each in enumerate(_tables(document, "token"), 1))
+
+
+def _lost(document: Mapping[str, Any], ceremony: CeremonyName) -> tuple[int, ...]:
+    found = document.get("lost", [])
+    if found and ceremony not in OF_A_FLEET:
+        raise _wrong("lost is for ceremonies about a fleet that exists")
+    if not isinstance(found, list) or not all(type(each) is int and each > 0 for each in found):
+        raise _wrong("lost is no list of replicas' numbers")
+    if len(set(found)) != len(found):
+        raise _wrong("lost names a replica twice")
+    return tuple(sorted(found))
 
 
 def _token(number: int, table: Mapping[str, Any]) -> PlannedToken:

@@ -44,7 +44,7 @@ class Deed(StrEnum):
 
 DOES: dict[Deed, str] = {
     Deed.SCRIPT: "Shows the SHA-256 of this script, and its words.",
-    Deed.SOFTWARE: "Hashes every file of the program that runs, and writes software.json.",
+    Deed.SOFTWARE: "Shows the digest over every file of the program that runs, and its words; software.json has each.",
     Deed.DEVICES: "Asks each token what it is: maker, model, serial number, firmware, blank or not.",
     Deed.CUSTODY: "Makes the custody secret, splits it with SLIP-39, shows each custodian one share, has it typed "
     "back, compares it with its commitment, and writes custody.json. The secret stays in memory.",

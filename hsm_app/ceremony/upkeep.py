@@ -6,6 +6,7 @@ from hsm_app.ceremony.gathering import (
     ADMINISTRATOR,
     ALL,
     CUSTODIANS,
+    GONE,
     RIGHT,
     SAME,
     closing,
@@ -29,13 +30,19 @@ def replace_token(plan: Plan) -> Script:
         *opening(plan),
         _gather(plan, "The security officer's PIN of a token is needed."),
         Step(
+            id="stopped",
+            title=f"The old replica {new} is stopped",
+            roles="operator",
+            text=("It is stopped for good, on whatever host it runs, and will not be started again.",),
+            confirmations=(Confirmation(f"The old replica does not run any more: type {RIGHT}", RIGHT),),
+        ),
+        Step(
             id="set-aside",
             title=f"Set the old token {label} aside",
             roles=ADMINISTRATOR,
-            text=("The old replica is stopped for good. Its files are moved aside; nothing is deleted.",),
+            text=("The replica's files are moved aside; nothing is deleted.",),
             deed=Deed.RETIRE_TOKEN,
             replica=new,
-            confirmations=(Confirmation(f"The old replica does not run any more: type {RIGHT}", RIGHT),),
         ),
         devices(plan, f"Token {label} is blank; the others are the fleet's."),
         Step(id=f"initialise-{new}", title=f"Initialise token {label}", roles=ADMINISTRATOR, deed=Deed.INITIALISE,
@@ -131,10 +138,24 @@ def destroy_fleet(plan: Plan) -> Script:
             confirmations=(Confirmation(f"Type the fleet's name to go on ({plan.fleet})", plan.fleet),),
         ),
         *erased,
+        *(_lost(plan, replica) for replica in plan.lost),
         *closing(),
     )
     purpose = (f"Destroy every key of fleet {plan.fleet}. There is no way back.",)
     return Script(plan=plan, title="A fleet is destroyed", purpose=purpose, steps=steps)
+
+
+def _lost(plan: Plan, replica: int) -> Step:
+    return Step(
+        id=f"lost-{replica}",
+        title=f"Token {plan.label(replica)} is not here",
+        roles="administrator and witnesses",
+        text=(
+            "It is not erased. Whoever finds it, and has its user PIN or enough of the custodians' shares, has the "
+            f"fleet's keys. So the file replica-{replica}/pin and every copy of it are destroyed, and all sheets.",
+        ),
+        confirmations=(Confirmation(f"Its PIN and all sheets are destroyed: type {GONE}", GONE),),
+    )
 
 
 def _gather(plan: Plan, why: str) -> Step:

@@ -19,6 +19,7 @@ from hsm_app.errors import ConfigError
 COUNT = 12
 BITS = 10
 LETTERS = 4  # that name a word
+RUN = 3  # words of the list in a row are hardly what somebody writes who has something to say
 
 _BY_LETTERS = {word[:LETTERS]: word for word in WORDLIST}
 
@@ -54,6 +55,13 @@ def word_of(typed: str) -> str | None:
     """Return the word of the list that somebody typed, whole or its first four letters; None when there is none."""
     word = _BY_LETTERS.get(typed.lower()[:LETTERS])
     return word if word is not None and word.startswith(typed.lower()) else None
+
+
+def is_like_a_share(typed: str) -> bool:
+    """Say whether a line holds words of the list as a share does: several and nothing else, or `RUN` in a row."""
+    known = [word_of(part) is not None for part in typed.split()]
+    runs = (known[start : start + RUN] for start in range(len(known) - RUN + 1))
+    return len(known) > 1 and (all(known) or any(map(all, runs)))
 
 
 def nearest(typed: str, most: int = 3) -> Sequence[str]:

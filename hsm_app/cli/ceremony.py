@@ -12,7 +12,7 @@ import click
 from hsm_app.ceremony.catalogue import script_of
 from hsm_app.ceremony.document import digest, markdown, page
 from hsm_app.ceremony.example import NAMES, example_plan
-from hsm_app.ceremony.plan import Plan, parse_plan
+from hsm_app.ceremony.plan import Kind, Plan, parse_plan
 from hsm_app.ceremony.words import fingerprint_words
 from hsm_app.cli.ceremony_evidence import publish_evidence, testimony
 from hsm_app.cli.ceremony_page import write_page
@@ -22,7 +22,7 @@ from hsm_app.evidence.software import encode_software
 from hsm_app.operator.ceremonies.dry_run import dry_run
 from hsm_app.operator.ceremonies.hall import Place
 from hsm_app.operator.ceremonies.journal import Journal
-from hsm_app.operator.ceremonies.run import PLAN, TRANSCRIPT, Ceremony, play, prepare, reopen
+from hsm_app.operator.ceremonies.run import PLAN, TRANSCRIPT, Ceremony, begin, go_on
 from hsm_app.operator.ceremonies.standing import standing
 from hsm_app.operator.ceremonies.terminal import TerminalRoom
 from hsm_app.operator.software import measure_software
@@ -54,7 +54,8 @@ def plan(name: str) -> None:
 def script(plan_file: Path, as_html: bool) -> None:
     """Print the script of a ceremony, to be read, printed and initialled beforehand. PLAN is a file or a name.
 
-    Its SHA-256 is that of the Markdown form, and goes to standard error with the words that are read aloud.
+    The SHA-256 of the Markdown form goes to standard error, with the words that are read aloud. HTML has both on its
+    first page; a document cannot hold its own digest, so on printed Markdown they are written by hand.
 
     Example: hsm-vault ceremony script plan.toml > script.md
     """
@@ -62,6 +63,7 @@ def script(plan_file: Path, as_html: bool) -> None:
     words = fingerprint_words(digest(made))
     click.echo((page(made, words) if as_html else markdown(made)).decode(), nl=False)
     click.echo(f"SHA-256 {digest(made).hex()}\nwords: {words}", err=True)
+    click.echo("Write the words on the first page of each sheet (the HTML form has them there)", err=True)
 
 
 @ceremony.command()
@@ -82,10 +84,8 @@ def run(plan_file: Path, directory: Path | None, transcript: Path | None, module
         return
     if directory is None:
         raise click.UsageError("Name the DIRECTORY of the ceremony, or --dry-run with a file.")
-    room = _room(parse_plan(raw))
     playing = _ceremony(directory, raw, module)
-    journal = prepare(playing)
-    play(playing, journal, room)
+    begin(playing, _room(playing.plan))
     _ended(directory)
 
 
@@ -98,8 +98,7 @@ def resume(directory: Path, module: Path) -> None:
     Example: hsm-vault ceremony resume ./ceremony
     """
     playing = _ceremony(directory, read_whole(directory / PLAN), module)
-    journal = reopen(playing)
-    play(playing, journal, _room(playing.plan))
+    go_on(playing, _room(playing.plan))
     _ended(directory)
 
 
@@ -111,7 +110,7 @@ def status(directory: Path, as_json: bool) -> None:
 
     Example: hsm-vault ceremony status ./ceremony
     """
-    now = standing(script_of(parse_plan(read_whole(directory / PLAN))), Journal.resume(directory / TRANSCRIPT, _clock))
+    now = standing(script_of(parse_plan(read_whole(directory / PLAN))), Journal.read(directory / TRANSCRIPT, _clock))
     following = None if now.next_step is None else now.next_step.id
     if as_json:
         click.echo(json.dumps({**asdict(now), "next_step": following}))
@@ -121,6 +120,8 @@ def status(directory: Path, as_json: bool) -> None:
         click.echo(f"  token {label}: {said}")
     if following is not None:
         click.echo(f"next: {following}; go on with: hsm-vault ceremony resume {directory}")
+    elif now.is_ended:
+        _ended(directory)
 
 
 ceremony.add_command(testimony)
@@ -135,9 +136,16 @@ def _plan_bytes(plan_file: Path) -> bytes:
 
 
 def _ceremony(directory: Path, raw: bytes, module: Path) -> Ceremony:
-    root, fleet = directory.resolve(), parse_plan(raw).fleet_directory
-    place = Place(root=root, home=Path(fleet).resolve() if fleet else root, module=module)
-    return Ceremony(place=place, plan_bytes=raw, software=encode_software(measure_software()), clock=_clock)
+    root, plan = directory.resolve(), parse_plan(raw)
+    home = Path(plan.fleet_directory).resolve() if plan.fleet_directory else root
+    software = encode_software(measure_software(module=_one_module(plan, module)))
+    return Ceremony(place=Place(root=root, home=home, module=module), plan_bytes=raw, software=software, clock=_clock)
+
+
+def _one_module(plan: Plan, throw_away: Path) -> Path | None:
+    """Return the PKCS#11 module that all tokens have, if it is a file; the record of the software has place for one."""
+    modules = {throw_away} if plan.kind is Kind.REHEARSAL else {Path(token.module) for token in plan.tokens}
+    return next(iter(modules)) if len(modules) == 1 and all(module.is_file() for module in modules) else None
 
 
 def _room(plan: Plan) -> TerminalRoom:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from hsm_app.ceremony.plan import CeremonyName, Person, Plan, parse_plan
 from hsm_app.cli.files import read_whole, write_once
 from hsm_app.cli.fleet_create import next_steps
 from hsm_app.cli.fleet_options import FleetOptions, development_tenant, fleet_options
+from hsm_app.durable import replace_file
 from hsm_app.errors import ConfigError
 from hsm_app.evidence.dossier import PLAN, SCRIPT, TRANSCRIPT
 from hsm_app.evidence.participants import SSH_NAMESPACE, CeremonyRecord, encode_testimony, key_of, sign_testimony
@@ -43,8 +46,8 @@ def testimony(directory: Path, number: int, objection: str | None, key: Path | N
     (directory / TESTIMONIES).mkdir(exist_ok=True)
     if key is None:
         path = directory / TESTIMONIES / f"{number}.json"
-        write_once(path, raw)
-        click.echo(f"{path}: what {person.name} ({person.role}) says. To sign it:")
+        _write_unsigned(path, raw)
+        click.echo(f"{path}: what {person.name} ({person.role}) says. To sign it (into {path.name}.sig):")
         click.echo(f"  ssh-keygen -Y sign -n {SSH_NAMESPACE} -f KEY {path}")
         return
     signer = read_signer(key)
@@ -113,8 +116,19 @@ def _person(plan: Plan, number: int) -> Person:
 
 
 def _tell_silent(root: Path, plan: Plan) -> None:
-    for name in _silent(root, plan):
+    """Say who has not signed, and ask whether to go on with fewer custodians than an audit wants."""
+    silent = _silent(root, plan)
+    for name in silent:
         click.echo(f"  {name} has not signed; who signs later is not in this evidence")
+    _ask_without_custodians(plan, silent)
+
+
+def _write_unsigned(path: Path, raw: bytes) -> None:
+    """Write what is to be signed. As long as nobody signed it, it is nobody's word, and may become another one."""
+    signature = path.with_name(f"{path.name}.sig")
+    if signature.exists() and path.exists() and read_whole(path) != raw:
+        raise ConfigError(f"{path} is signed, and says something else", f"To replace it take it and {signature} away")
+    replace_file(path, raw)
 
 
 def _silent(root: Path, plan: Plan) -> list[str]:
@@ -122,6 +136,18 @@ def _silent(root: Path, plan: Plan) -> list[str]:
     signed = {path.name.split(".")[0] for path in (root / TESTIMONIES).glob("*.sig")}
     signed |= {path.name.split(".")[0] for path in (root / TESTIMONIES).glob("*.dsse.json")}
     return [person.name for number, person in enumerate(plan.people, 1) if str(number) not in signed]
+
+
+def _ask_without_custodians(plan: Plan, silent: Sequence[str]) -> None:
+    signed = sum(person.name not in silent for person in plan.custodians)
+    if signed >= plan.threshold:
+        return
+    click.echo(
+        f"  {signed} of {len(plan.custodians)} custodians have signed, and {plan.threshold} have to agree: every audit "
+        "of this fleet will say FAIL, custodian-threshold, for good"
+    )
+    if sys.stdin.isatty():
+        click.confirm("  Publish all the same?", abort=True)
 
 
 def _digest(path: Path) -> bytes:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from hsm_app.ceremony.words import fingerprint_words
 from hsm_app.cli.files import read_whole
 from hsm_app.errors import LogError
 from hsm_app.evidence.software import Software, encode_software, parse_software
@@ -32,6 +33,8 @@ def software(as_json: bool, published: Path | None, wheel: Path | None, module: 
     --check names everything that is not as a published software.json says, and ends with 10 if there is anything. The
     digest over the files can be had without this program, where its wheel was unpacked:
     find hsm_app -type f -exec sha256sum {} + | LC_ALL=C sort | sha256sum
+
+    The words are what a ceremony reads aloud of that digest.
 
     A machine that was tampered with can say what it likes about itself: then look at its disk from another one, --at.
 
@@ -67,6 +70,7 @@ def _rows(here: Software) -> list[tuple[str, str]]:
         ("version", here.version),
         ("commit", here.commit or "not known"),
         ("files", f"{len(here.files)}, SHA-256 {here.files_sha256.hex()}"),
+        ("words", fingerprint_words(here.files_sha256)),
         ("dependencies", f"{len(here.dependencies)}{rest}"),
     ]
     if here.wheel_sha256 is not None:

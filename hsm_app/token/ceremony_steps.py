@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -30,6 +31,10 @@ _PRIVATE, _SECRET = ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY
 OFFICER = (
     ("locked", TokenFlag.SO_PIN_LOCKED), ("final", TokenFlag.SO_PIN_FINAL_TRY), ("low", TokenFlag.SO_PIN_COUNT_LOW),
 )  # fmt: skip
+USER = (
+    ("locked", TokenFlag.USER_PIN_LOCKED), ("final", TokenFlag.USER_PIN_FINAL_TRY),
+    ("low", TokenFlag.USER_PIN_COUNT_LOW),
+)  # fmt: skip
 # What decides what a key may do and who may read it (PKCS#11 v3.0, sections 4.4 to 4.10).
 RECORDED = (
     Attribute.CLASS, Attribute.KEY_TYPE, Attribute.LABEL, Attribute.TOKEN, Attribute.PRIVATE, Attribute.MODIFIABLE,
@@ -45,8 +50,8 @@ class CeremonySteps(TokenSteps):
     def describe(self) -> dict[str, str]:
         """Return what the token says of itself; of a blank one, when none has the label yet.
 
-        "state" is "blank" or "initialised"; "officer" is "none" (blank), "ready", "low", "final" (one try is left) or
-        "locked".
+        "state" is "blank" or "initialised"; "officer" and "user" say of their PINs "none", "ready", "low" (a wrong one
+        was tried), "final" (one try is left) or "locked".
         """
         token = self._present()
         return {
@@ -57,7 +62,8 @@ class CeremonySteps(TokenSteps):
             "hardware": "{}.{}".format(*token.hardware_version),
             "firmware": "{}.{}".format(*token.firmware_version),
             "state": "initialised" if token.flags & TokenFlag.TOKEN_INITIALIZED else "blank",
-            "officer": _officer_state(token) if token.flags & TokenFlag.TOKEN_INITIALIZED else "none",
+            "officer": _pin_state(token, TokenFlag.TOKEN_INITIALIZED, OFFICER),
+            "user": _pin_state(token, TokenFlag.USER_PIN_INITIALIZED, USER),
         }
 
     def finish_initialising(self, so_pin: str, user_pin: str) -> None:
@@ -186,5 +192,7 @@ def _attributes(thing: Any) -> dict[str, Any]:
     return found
 
 
-def _officer_state(token: Token) -> str:
-    return next((word for word, flag in OFFICER if token.flags & flag), "ready")
+def _pin_state(token: Token, is_set: TokenFlag, states: Sequence[tuple[str, TokenFlag]]) -> str:
+    if not token.flags & is_set:
+        return "none"
+    return next((word for word, flag in states if token.flags & flag), "ready")

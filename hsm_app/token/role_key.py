@@ -8,7 +8,9 @@ signature is verified under that name before anyone gets it: a token with anothe
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
 
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from pkcs11 import ObjectClass, Session
@@ -20,15 +22,21 @@ from hsm_app.token.keyspec import EC_PUBLIC, EDDSA, SIGN, edwards_role_key, role
 from hsm_app.token.location import TokenLocation, opened
 from hsm_app.token.objects import find, find_one, make_ec_pair, make_edwards_pair
 from hsm_app.token.pin import Pin
+from hsm_app.token.recording import Operation, RecordedSession
 
 SCALAR = 32  # bytes
+HeardFrom = Callable[[str, Operation], None]  # is told the token's label and the call
 
 
 class TokenSigner:
     """Implements `fleet.role_keys.Signer`. Opens the token for each signature, and closes it after."""
 
-    def __init__(self, location: TokenLocation, pin: Pin, label: str, key: RoleKey) -> None:
+    def __init__(
+        self, location: TokenLocation, pin: Pin, label: str, key: RoleKey, heard: HeardFrom | None = None
+    ) -> None:
+        """`heard` is told of every call, for the transcript of a ceremony."""
         self._location = location
+        self._heard = heard
         self._pin = pin
         self._label = label
         self._key = key
@@ -40,7 +48,9 @@ class TokenSigner:
     def sign(self, message: bytes) -> bytes:
         """Return the signature, verified. TokenError when the token fails, or holds another key under the label."""
         with opened(self._location, self._pin) as session:
-            signature = _sign(session, self._label, self._key.algorithm, message)
+            signature = _sign(
+                _recorded(session, self._location, self._heard), self._label, self._key.algorithm, message
+            )
         if not self._key.holds(message, signature):
             raise TokenError(
                 f"the key {self._label!r} in token {self._location.label!r} is not {self._key.public.hex()}",
@@ -49,10 +59,20 @@ class TokenSigner:
         return signature
 
 
-def make_role_key(location: TokenLocation, pin: Pin, label: str, algorithm: KeyAlgorithm) -> RoleKey:
+def make_role_key(
+    location: TokenLocation, pin: Pin, label: str, algorithm: KeyAlgorithm, heard: HeardFrom | None = None
+) -> RoleKey:
     """Make a key in the token and return its public half. TokenError when the label is taken or the token cannot."""
     with opened(location, pin) as session:
-        return _make(session, label, algorithm)
+        return _make(_recorded(session, location, heard), label, algorithm)
+
+
+def _recorded(session: Session, location: TokenLocation, heard: HeardFrom | None) -> Session:
+    if heard is None:
+        return session
+    tell = partial(heard, location.label)
+    tell({"call": "C_Login", "user": "CKU_USER"})
+    return cast(Session, RecordedSession(session, tell))
 
 
 @device_call("make a signing key")

@@ -181,7 +181,7 @@ def _serve(location: TokenLocation, pipe: Connection, is_recorded: bool) -> None
                 answer = error
             pipe.send((answer, operations))
             operations.clear()
-    except EOFError:
+    except (EOFError, BrokenPipeError):  # the program is gone; nobody is left to tell
         return
     finally:
         steps.close()

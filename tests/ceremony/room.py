@@ -21,6 +21,7 @@ class ScriptedRoom:
     answers: list[tuple[str, str]] = field(default_factory=list)  # of a test: (part of the question, the next answer)
     mistyped: Callable[[str, str], str | None] = lambda _custodian, _words: None
     leave_at: str = ""
+    before_asking: Callable[[], None] = lambda: None
     shown: list[str] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
     comes: list[str] = field(default_factory=list)  # who comes to the screen next
@@ -35,6 +36,7 @@ class ScriptedRoom:
         self.shown.append(text)
 
     def ask(self, prompt: str) -> str:
+        self.before_asking()
         for index, (part, answer) in enumerate(self.answers):
             if part in prompt:
                 del self.answers[index]

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hsm_app.ceremony.gathering import SAME
+from hsm_app.ceremony.custody import combine, parse_custody, recognise, so_pin
+from hsm_app.ceremony.gathering import BACK, SAME
 from hsm_app.ceremony.room import Room
 from hsm_app.ceremony.transcript import Entry, EntryKind, parse_transcript
+from hsm_app.evidence.software import encode_software
 from hsm_app.operator.ceremonies.hall import Place
 from hsm_app.operator.ceremonies.journal import Journal
-from hsm_app.operator.ceremonies.run import TRANSCRIPT, Ceremony, play, prepare, reopen
+from hsm_app.operator.ceremonies.run import TRANSCRIPT, Ceremony, begin, go_on
+from hsm_app.token.station import TokenStation
 from tests.ceremony.plans import plan_text
 from tests.ceremony.room import ScriptedRoom
+from tests.evidence.example_software import SOFTWARE
 from tests.token.fresh import softhsm
 
 READ_ALOUD = f"Both readers read the same words: type {SAME}"
-SOFTWARE = b'{"measured": "elsewhere"}'
 KILLED = 77
+MAINTAINED = plan_text(custody="maintained")
 
 
 class Rehearsal:
@@ -31,7 +36,7 @@ class Rehearsal:
         root: Path,
         plan: str = "",
         clock: Callable[[], int] = lambda: int(time.time()),
-        software: bytes = SOFTWARE,
+        software: bytes = encode_software(SOFTWARE),
         *,
         home: Path | None = None,
     ) -> None:
@@ -44,15 +49,16 @@ class Rehearsal:
         )
         self.room = ScriptedRoom(
             {each.asks: each.answer for step in self.ceremony.script.steps for each in step.confirmations}
-            | {READ_ALOUD: SAME}
+            | {READ_ALOUD: SAME, BACK.asks: BACK.answer}
         )
 
     def journal(self) -> Journal:
-        return reopen(self.ceremony) if (self.root / TRANSCRIPT).exists() else prepare(self.ceremony)
+        return Journal.read(self.root / TRANSCRIPT, self.ceremony.clock)
 
     def play(self, room: Room | None = None) -> None:
         """Begin, or go on."""
-        play(self.ceremony, self.journal(), room or self.room)
+        how = go_on if (self.root / TRANSCRIPT).exists() else begin
+        how(self.ceremony, room or self.room)
 
     def entries(self) -> tuple[Entry, ...]:
         return parse_transcript((self.root / TRANSCRIPT).read_bytes())
@@ -73,6 +79,14 @@ class Rehearsal:
         assert code in (0, KILLED), f"the run ended with {code}"
         self.room.sheets = json.loads(self._paper.read_text()) if self._paper.exists() else {}
         return code == KILLED
+
+    def killed_to_the_end(self, seed: int, lines: tuple[int, int]) -> int:
+        """Kill every run a few lines after it began, until one gets to the end; return how many were killed."""
+        after, kills = random.Random(seed), 0
+        while self.killed_at(after.randint(*lines)) and self.entries()[-1].kind is not EntryKind.END:
+            kills += 1
+            assert kills < 100
+        return kills
 
     @property
     def _paper(self) -> Path:
@@ -97,3 +111,16 @@ class Rehearsal:
             os.write(2, f"{error!r}\n".encode())
             return 1
         return 0
+
+
+def officer_opens(rehearsal: Rehearsal, replica: int, secret: bytes) -> bool:
+    """Try the officer's PIN that comes from a secret, on the token itself."""
+    plan = rehearsal.ceremony.plan
+    location = rehearsal.ceremony.place.location(plan, plan.tokens[replica - 1])
+    with TokenStation(location) as station:
+        return not station.refuses_officer(so_pin(secret, plan.fleet, plan.label(replica)))
+
+
+def shares(rehearsal: Rehearsal, *names: str) -> bytes:
+    custody = parse_custody((rehearsal.root / "custody.json").read_bytes())
+    return combine(custody, [recognise(custody, name, rehearsal.room.sheets[name]) for name in names])

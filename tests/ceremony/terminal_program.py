@@ -37,6 +37,10 @@ def play(room: TerminalRoom, record: Path) -> None:
         for number in range(1, 41):
             room.say(f"object {number} \x1b[31m\x07of\x9b2J a token")
         room.ask("Is the list complete?")
+    elif answer == "texts":
+        for number in range(1, 16):
+            room.say(f"begin{number} {'and so on ' * 20}end{number}")
+        room.ask("Is that all?")
     elif answer == "work":
         work(room, record)
     elif answer == "say":

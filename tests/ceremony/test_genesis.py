@@ -2,57 +2,30 @@
 
 from __future__ import annotations
 
-import itertools
-import random
+import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pkcs11 import Attribute, ObjectClass, Session
 
-from hsm_app.ceremony.custody import combine, parse_custody, recognise, so_pin
+from hsm_app.ceremony.custody import so_pin
+from hsm_app.ceremony.gathering import BACK
 from hsm_app.ceremony.room import RoomClosed
 from hsm_app.ceremony.transcript import EntryKind
-from hsm_app.errors import ConfigError, TokenError, VaultError
-from hsm_app.operator.ceremonies.play import AGAIN, HOW_TO_GO_ON
+from hsm_app.ceremony.words import fingerprint_words
+from hsm_app.errors import ConfigError, LogError, TokenError, VaultError
+from hsm_app.evidence.software import encode_software
+from hsm_app.operator.ceremonies.play import AGAIN, HOW_TO_GO_ON, NOT_EMPTY, WHAT_HAPPENED
 from hsm_app.operator.ceremonies.standing import standing
 from hsm_app.token.keyspec import TRUSTED, TRUSTED_KEY
 from hsm_app.token.location import find_token, load_module, login_officer
 from hsm_app.token.station import TokenStation
-from tests.ceremony.plans import plan_text
+from tests.ceremony.plans import KEY, plan_text
 from tests.ceremony.room import REASON, ScriptedRoom
-from tests.ceremony.stage import READ_ALOUD, Rehearsal
-
-MAINTAINED = plan_text(custody="maintained")
-
-
-@pytest.fixture(scope="module")
-def sealed(tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
-    """A sealed genesis that went as it should. Shared: look only."""
-    rehearsal = Rehearsal(tmp_path_factory.mktemp("genesis") / "sealed")
-    rehearsal.play()
-    return rehearsal
-
-
-@pytest.fixture(scope="module")
-def maintained(tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
-    rehearsal = Rehearsal(tmp_path_factory.mktemp("genesis") / "maintained", MAINTAINED)
-    rehearsal.play()
-    return rehearsal
-
-
-def officer_opens(rehearsal: Rehearsal, replica: int, secret: bytes) -> bool:
-    """Try the officer's PIN that comes from a secret, on the token itself."""
-    plan = rehearsal.ceremony.plan
-    location = rehearsal.ceremony.place.location(plan, plan.tokens[replica - 1])
-    with TokenStation(location) as station:
-        return not station.refuses_officer(so_pin(secret, plan.fleet, plan.label(replica)))
-
-
-def shares(rehearsal: Rehearsal, *names: str) -> bytes:
-    custody = parse_custody((rehearsal.root / "custody.json").read_bytes())
-    return combine(custody, [recognise(custody, name, rehearsal.room.sheets[name]) for name in names])
-
+from tests.ceremony.stage import MAINTAINED, READ_ALOUD, Rehearsal, officer_opens, shares
+from tests.evidence.example_software import FILES, SOFTWARE
 
 # -- as it should be
 
@@ -104,19 +77,25 @@ def test_after_sealing_no_custodian_opens_a_token_and_no_root_comes_out(sealed: 
         assert done[f"seal-{number}"] == {"officer_refused": True, "root_extractable": False}
 
 
-def test_any_two_of_three_custodians_are_officer_of_a_maintained_token_and_one_is_not(maintained: Rehearsal) -> None:
-    """VAULT-CUSTODY-THRESHOLD"""
-    names = list(maintained.room.sheets)
-    for number, pair in enumerate(itertools.combinations(names, 2), 1):
-        assert officer_opens(maintained, number, shares(maintained, *pair))
-    custody = parse_custody((maintained.root / "custody.json").read_bytes())
-    for name in names:
-        with pytest.raises(ConfigError, match="1 more of the custodians' shares"):
-            shares(maintained, name)
-        one = recognise(custody, name, maintained.room.sheets[name])
-        with pytest.raises(ConfigError, match=f"the share of {name} was given twice"):
-            combine(custody, [one, one])
-    assert not officer_opens(maintained, 1, bytes(16))
+def test_the_words_of_the_program_are_those_that_everybody_can_have_beforehand(sealed: Rehearsal) -> None:
+    """Of `hsm-vault software`, and of sha256sum in an unpacked wheel: not of software.json."""
+    listed = "".join(sorted(f"{digest.hex()}  {path}\n" for path, digest in FILES.items()))
+    digest = hashlib.sha256(listed.encode())
+    shown = sealed.room.shown[sealed.room.shown.index(digest.hexdigest()) :]
+    assert shown[1] == fingerprint_words(digest.digest())
+    done = {entry.step: entry.body for entry in sealed.of(EntryKind.DONE)}
+    assert done["software"]["files_sha256"] == digest.hexdigest()
+
+
+def test_a_record_of_the_program_that_was_changed_meanwhile_stops_the_ceremony(tmp_path: Path) -> None:
+    rehearsal = Rehearsal(tmp_path / "ceremony")
+    rehearsal.room.leave_at = "software"
+    with pytest.raises(RoomClosed):
+        rehearsal.play()
+    (rehearsal.root / "software.json").write_bytes(encode_software(replace(SOFTWARE, commit=None)))
+    rehearsal.room.leave_at = ""
+    with pytest.raises(LogError, match=r"software\.json was changed since the ceremony began"):
+        rehearsal.play()
 
 
 # -- paused and killed
@@ -132,6 +111,8 @@ def test_a_room_that_closes_before_every_step_loses_nothing_and_repeats_nothing(
         assert rehearsal.entries()[-1].kind is EntryKind.PAUSED
     rehearsal.room.leave_at = ""
     rehearsal.play()
+    back = [entry for entry in rehearsal.of(EntryKind.CONFIRMED) if entry.body["asked"] == BACK.asks]
+    assert len(back) == len(rehearsal.of(EntryKind.RESUMED)) - 1  # the first time nobody had been called yet
     operations = [entry.body for entry in rehearsal.of(EntryKind.OPERATION)]
     assert [call["call"] for call in operations].count("C_InitToken") == 3
     aes = [call for call in operations if call.get("mechanism") == "CKM_AES_KEY_GEN"]
@@ -143,12 +124,7 @@ def test_a_room_that_closes_before_every_step_loses_nothing_and_repeats_nothing(
 def test_a_kill_after_any_line_is_taken_up_and_ends_well(tmp_path: Path) -> None:
     """Each run is killed a few lines after it began, so that over the ceremony every kind of line is a last one."""
     rehearsal = Rehearsal(tmp_path / "ceremony")
-    lines = random.Random(7)
-    kills = 0
-    while rehearsal.killed_at(lines.randint(10, 34)) and rehearsal.entries()[-1].kind is not EntryKind.END:
-        kills += 1
-        assert kills < 100
-    assert kills > 12
+    assert rehearsal.killed_to_the_end(seed=7, lines=(10, 34)) > 12
     steps = [step.id for step in rehearsal.ceremony.script.steps]
     assert [entry.step for entry in rehearsal.of(EntryKind.DONE)] == steps
     roots = [entry.body for entry in rehearsal.of(EntryKind.DONE) if entry.step.startswith("carry-")]
@@ -180,6 +156,16 @@ def test_an_unexpected_answer_opens_an_exception_sheet_and_pauses(tmp_path: Path
     assert sheet.body == {"what": "answered 'he is late' to: Dan (custodian): type here", "reason": REASON}
 
 
+def test_no_exception_sheet_is_left_empty(tmp_path: Path) -> None:
+    rehearsal = Rehearsal(tmp_path / "ceremony")
+    rehearsal.room.answers = [("Dan (custodian)", "he is late"), (WHAT_HAPPENED, ""), (WHAT_HAPPENED, "a flat tyre")]
+    with pytest.raises(RoomClosed, match="paused"):
+        rehearsal.play()
+    (sheet,) = rehearsal.of(EntryKind.EXCEPTION)
+    assert sheet.body["reason"] == "a flat tyre"
+    assert NOT_EMPTY in rehearsal.room.shown
+
+
 def test_asked_again_only_after_the_sheet(tmp_path: Path) -> None:
     rehearsal = Rehearsal(tmp_path / "ceremony")
     rehearsal.room.answers = [("Dan (custodian)", "yes"), (HOW_TO_GO_ON, "hm"), (HOW_TO_GO_ON, AGAIN)]
@@ -189,6 +175,20 @@ def test_asked_again_only_after_the_sheet(tmp_path: Path) -> None:
     asked = [entry.body["answer"] for entry in rehearsal.of(EntryKind.CONFIRMED) if "Dan" in entry.body["asked"]]
     assert asked == ["yes", "here"]
     assert len(rehearsal.of(EntryKind.EXCEPTION)) == 1
+
+
+def test_who_is_not_there_when_it_goes_on_is_on_a_sheet(tmp_path: Path) -> None:
+    rehearsal = Rehearsal(tmp_path / "ceremony")
+    rehearsal.room.leave_at = "clock"
+    with pytest.raises(RoomClosed):
+        rehearsal.play()
+    rehearsal.room.leave_at = "script"
+    rehearsal.room.answers = [(BACK.asks, "Eve is ill"), (HOW_TO_GO_ON, AGAIN)]
+    with pytest.raises(RoomClosed):
+        rehearsal.play()
+    (sheet,) = rehearsal.of(EntryKind.EXCEPTION)
+    assert sheet.body["what"].startswith("answered 'Eve is ill' to: All of them are here again")
+    assert {entry.step for entry in rehearsal.of(EntryKind.DONE)} == {"roll-call", "clock"}
 
 
 def swapped(words: str, first: int, second: int) -> str:
@@ -333,3 +333,18 @@ def test_another_plan_or_program_does_not_go_on_with_a_ceremony(tmp_path: Path) 
     other = Rehearsal(rehearsal.root, plan_text(threshold=3))
     with pytest.raises(VaultError, match="plan_sha256 is not what the transcript began with"):
         other.play()
+
+
+NO_KEYS = {
+    "the plan's example": "ssh-ed25519 REPLACE-BY-THE-PUBLIC-KEY-OF-ADA",
+    "cut off": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMeCOnOk3vwdeG9RSRW7VsCg",
+    "of another kind": "ES256:00",
+}
+
+
+@pytest.mark.parametrize("key", NO_KEYS.values(), ids=NO_KEYS)
+def test_nothing_begins_with_a_key_that_nobody_could_sign_with(tmp_path: Path, key: str) -> None:
+    keys = [KEY.format(1), KEY.format(2), key, KEY.format(4), KEY.format(5)]
+    with pytest.raises(ConfigError, match="the plan's key of Cleo is no public key"):
+        Rehearsal(tmp_path / "ceremony", plan_text(keys=keys)).play()
+    assert not (tmp_path / "ceremony").exists()

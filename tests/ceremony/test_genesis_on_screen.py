@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import pytest
 
 from hsm_app.ceremony.custody import combine, parse_custody, recognise
 from hsm_app.ceremony.transcript import EntryKind, parse_transcript
+from hsm_app.evidence.software import ModuleFile, parse_software
 from tests.ceremony.pane import Pane, pane
 from tests.ceremony.people import SHOWN, WANTED, People
 from tests.ceremony.plans import plan_text
@@ -55,6 +57,9 @@ def test_people_make_a_fleet_by_reading_the_screen(tmp_path: Path, plan: Path) -
     assert people.steps == list(range(1, people.steps[-1] + 1))
     assert kinds(directory)[-1] is EntryKind.END
     assert EntryKind.EXCEPTION not in kinds(directory)
+    runs = parse_software((directory / "software.json").read_bytes())
+    digest = hashlib.sha256(softhsm().read_bytes()).digest()
+    assert runs.pkcs11_module == ModuleFile(file=softhsm().name, sha256=digest)
     for custodian, words in people.sheets.items():
         public = [screen for screen in people.screens if not SHOWN.search(screen) and not WANTED.search(screen)]
         assert not any(in_a_row(words, screen) for screen in [*public, left]), custodian

@@ -16,7 +16,7 @@ from hsm_app.ceremony.transcript import EntryKind, parse_transcript
 from hsm_app.errors import TokenError
 from hsm_app.operator.ceremonies.journal import Journal
 from hsm_app.operator.ceremonies.play import Outcome, Play
-from hsm_app.token.station import TokenStation
+from hsm_app.token.station import TokenStation, _serve
 from tests.ceremony.plans import plan_text
 from tests.token.fresh import blank
 
@@ -59,3 +59,15 @@ def test_a_tokens_process_leaves_the_terminals_signals_to_the_program(tmp_path: 
         assert process.pid is not None
         os.kill(process.pid, number)
         assert station.describe() == before
+
+
+def test_a_tokens_process_ends_quietly_when_the_program_was_killed_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda _number, _handler: None)  # this is the test's own process
+    near, far = multiprocessing.Pipe()
+    near.send(("describe", (), {}))
+    near.close()
+    _serve(blank(tmp_path / "one"), far, False)
+    with pytest.raises(EOFError):
+        far.recv()  # it had taken the question, and had nobody to answer

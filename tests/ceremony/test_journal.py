@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hsm_app.ceremony.room import RoomClosed
 from hsm_app.ceremony.transcript import Entry, EntryKind, encode_entry, line_hash, parse_transcript
 from hsm_app.errors import ConfigError, LogError, StoreError
 from hsm_app.operator.ceremonies.journal import Journal
@@ -60,6 +61,36 @@ def test_a_line_that_a_crash_cut_short_is_no_line(journal: Journal, tmp_path: Pa
     assert len(parse_transcript(path.read_bytes())) == 5
 
 
+def test_looking_at_a_transcript_leaves_a_line_that_is_being_written(
+    journal: Journal, tmp_path: Path, clock: Clock
+) -> None:
+    path = tmp_path / "transcript.jsonl"
+    with path.open("ab") as file:
+        file.write(b'{"body":')
+    now = path.read_bytes()
+    assert Journal.read(path, clock).interrupted == {"two"}
+    assert path.read_bytes() == now
+
+
+def test_a_second_process_does_not_touch_a_ceremony_that_is_played(tmp_path: Path) -> None:
+    """VAULT-CEREMONY-ONE-WRITER"""
+    first, second = Rehearsal(tmp_path / "ceremony"), Rehearsal(tmp_path / "ceremony")
+    refused: list[str] = []
+
+    def try_it() -> None:
+        before = (first.root / "transcript.jsonl").read_bytes()
+        with pytest.raises(StoreError) as busy:
+            second.play()
+        assert (first.root / "transcript.jsonl").read_bytes() == before
+        refused.append(busy.value.what)
+
+    first.room.before_asking, first.room.leave_at = try_it, "clock"
+    with pytest.raises(RoomClosed):
+        first.play()
+    assert set(refused) == {f"another process works in {first.root}"}
+    assert first.entries()[-1].kind is EntryKind.PAUSED
+
+
 def test_a_full_disk_is_said_and_leaves_whole_lines(journal: Journal, tmp_path: Path, clock: Clock) -> None:
     """A limit on the file's size stands for the disk: part of a line fits, and the rest is refused."""
     path = tmp_path / "transcript.jsonl"
@@ -78,7 +109,6 @@ def test_a_full_disk_is_said_and_leaves_whole_lines(journal: Journal, tmp_path: 
 
 def test_a_ceremony_on_a_full_disk_stops_and_goes_on(tmp_path: Path) -> None:
     rehearsal = Rehearsal(tmp_path / "ceremony")
-    journal = rehearsal.journal()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))  # in the middle of the tokens' keys; a token needs less
     try:
@@ -86,7 +116,7 @@ def test_a_ceremony_on_a_full_disk_stops_and_goes_on(tmp_path: Path) -> None:
             rehearsal.play()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert not journal.is_ended
+    assert not rehearsal.journal().is_ended
     rehearsal.play()
     assert rehearsal.entries()[-1].kind is EntryKind.END
 
@@ -97,6 +127,22 @@ def test_a_clock_that_went_back_stops_the_ceremony(journal: Journal, tmp_path: P
         journal.write(EntryKind.DONE, "two")
     clock.time += 3600
     journal.write(EntryKind.DONE, "two")
+
+
+def test_a_ceremony_does_not_go_on_under_a_clock_that_was_set_back(tmp_path: Path, clock: Clock) -> None:
+    rehearsal = Rehearsal(tmp_path / "ceremony", clock=clock)
+    rehearsal.room.leave_at = "script"
+    with pytest.raises(RoomClosed):
+        rehearsal.play()
+    before = (rehearsal.root / "transcript.jsonl").read_bytes()
+    clock.time -= 3600
+    with pytest.raises(ConfigError, match="clock is behind the last line") as refused:
+        rehearsal.play()
+    assert "If it is right, it was ahead before" in refused.value.todo
+    assert (rehearsal.root / "transcript.jsonl").read_bytes() == before
+    clock.time += 3600
+    with pytest.raises(RoomClosed):
+        rehearsal.play()
 
 
 def test_a_clock_that_is_set_back_by_a_second_keeps_the_order(journal: Journal, tmp_path: Path, clock: Clock) -> None:

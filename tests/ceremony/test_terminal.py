@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
@@ -150,6 +151,20 @@ def test_a_wrong_word_is_named_and_the_share_asked_for_again(room: Pane) -> None
     room.wait_for("Ada's share is right.")
 
 
+def test_words_of_a_share_at_a_question_are_no_answer_and_leave_nothing(room: Pane, tmp_path: Path) -> None:
+    """Whoever typed a line twice has one left when the share is complete, and the next question is for the record."""
+    words = keep_share(room)
+    room.type(" ".join([*words[:16], *words[12:16]]))
+    room.wait_for("> Type anything to go on")
+    room.type(" ".join(words[16:]))
+    room.wait_for("Answer in other words. > Type anything to go on")
+    assert left(room, words) == set()
+    room.type(" ".join(word[:4] for word in words[18:]))
+    room.wait_until(lambda: not left(room, [word[:4] for word in words[18:]]), "a clear screen")
+    room.type("it was line 5 of my sheet")
+    room.wait_for("from word 1:")
+
+
 def test_an_empty_line_ends_a_share_early(room: Pane) -> None:
     words = keep_share(room)
     room.type(" ".join(words[:12]))
@@ -250,6 +265,37 @@ def test_a_long_list_waits_to_be_read(room: Pane) -> None:
         room.press("Enter")
     seen |= set(room.screen().splitlines())
     assert {f"object {number} ?[31m?of?2J a token" for number in range(1, 41)} <= seen
+
+
+def texts(room: Pane) -> list[str]:
+    """Go through fifteen paragraphs, and return what stood on the screen each time that it waited."""
+    room.type("texts")
+    screens: list[str] = []
+    while not screens or "Is that all?" not in screens[-1]:
+        page = len(screens) + 1
+        screens.append(room.wait_until(partial(has_texts, room, page), f"page {page}"))
+        room.press("Enter")
+    return screens
+
+
+def has_texts(room: Pane, page: int) -> bool:
+    shown = room.everything()
+    return "Is that all?" in shown or shown.count("read on.") == page
+
+
+def test_a_paragraph_is_not_torn_apart(room: Pane) -> None:
+    screens = texts(room)
+    assert len(screens) >= 3
+    for screen in screens:
+        last = re.findall(r"begin(\d+)", screen)[-1]
+        assert f"end{last}" in screen
+
+
+def test_a_window_that_is_made_smaller_still_waits_for_its_readers(room: Pane) -> None:
+    room.tmux("resize-window", "-t", "pane", "-x", "80", "-y", "12")
+    room.wait_until(lambda: len(room.screen().splitlines()) == 12, "a smaller window")
+    seen = {word for screen in texts(room) for word in re.findall(r"begin\d+|end\d+", screen)}
+    assert seen == {f"{which}{number}" for which in ("begin", "end") for number in range(1, 16)}
 
 
 def test_nothing_is_cleared_before_it_could_be_read(room: Pane) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hsm_app.ceremony.plan import parse_plan
 from hsm_app.ceremony.room import RoomClosed
 from hsm_app.ceremony.transcript import EntryKind
 from hsm_app.epochs import read_manifest
@@ -52,6 +53,15 @@ def upkeep(fleet: LiveFleet, ceremony: str, **more: object) -> Rehearsal:
     rehearsal = Rehearsal(fleet.root.parent / ceremony, text, home=fleet.root)
     rehearsal.room.sheets = json.loads((fleet.root.parent / "sheets.json").read_text())
     return rehearsal
+
+
+def leave(fleet: LiveFleet) -> None:
+    """Have the fleet's manifest say that it recovers only."""
+    current = read_manifest(fleet.root / "manifest.json")
+    left = next_manifest(
+        current, now=int(time.time()), not_after=current.not_after, states={FLEET: FleetState.RECOVER_ONLY}
+    )
+    (fleet.root / "manifest.json").write_bytes(left.raw)
 
 
 @contextmanager
@@ -104,6 +114,15 @@ def test_a_token_that_died_is_replaced_by_the_custodians_and_no_record_is_lost(
     assert run("client", "recover", "--config", str(again), "--print-key", code=code).returncode == 0
 
 
+def test_a_token_is_replaced_although_another_one_is_lost_too(fleet: LiveFleet) -> None:
+    for number in (1, 2):
+        shutil.rmtree(fleet.root / f"replica-{number}/tokens")
+    rehearsal = upkeep(fleet, "replace-token", replica=2, lost=[1])
+    rehearsal.play()
+    done = {entry.step: entry.body for entry in rehearsal.of(EntryKind.DONE)}
+    assert done["carry-2"] == {"from": 3, "same_root": True}
+
+
 def test_every_pause_of_a_replacement_is_taken_up(fleet: LiveFleet) -> None:
     shutil.rmtree(fleet.root / "replica-2/tokens")
     rehearsal = upkeep(fleet, "replace-token", replica=2)
@@ -114,6 +133,32 @@ def test_every_pause_of_a_replacement_is_taken_up(fleet: LiveFleet) -> None:
     rehearsal.room.leave_at = ""
     rehearsal.play()
     assert rehearsal.entries()[-1].kind is EntryKind.END
+
+
+def test_no_file_is_moved_before_people_say_that_the_old_replica_is_stopped(fleet: LiveFleet) -> None:
+    rehearsal = upkeep(fleet, "replace-token", replica=2)
+    rehearsal.room.answers = [("does not run any more", "not yet")]
+    with pytest.raises(RoomClosed):
+        rehearsal.play()
+    assert (fleet.root / "replica-2/replica.toml").exists()
+    assert not (fleet.root / "retired").exists()
+
+
+def test_a_replacement_and_a_destruction_are_killed_and_taken_up(fleet: LiveFleet) -> None:
+    """One after the other on one fleet, which only its manifest says was left."""
+    shutil.rmtree(fleet.root / "replica-2/tokens")
+    replacement = upkeep(fleet, "replace-token", replica=2)
+    assert replacement.killed_to_the_end(seed=3, lines=(14, 40)) > 2
+    leave(fleet)
+    destruction = upkeep(fleet, "destroy-fleet")
+    assert destruction.killed_to_the_end(seed=4, lines=(10, 24)) > 1
+    for rehearsal in (replacement, destruction):
+        assert rehearsal.entries()[-1].kind is EntryKind.END
+        steps = [step.id for step in rehearsal.ceremony.script.steps]
+        assert [entry.step for entry in rehearsal.of(EntryKind.DONE)] == steps
+    for number in range(1, COUNT + 1):
+        with opened(fleet, number) as station:
+            assert station.objects(sealed=False) == []
 
 
 def test_without_the_fleets_custody_file_nobody_replaces_a_token(fleet: LiveFleet) -> None:
@@ -133,17 +178,34 @@ def test_an_active_fleet_is_not_destroyed(fleet: LiveFleet) -> None:
         assert station.roots()["fleet-root"] == 1
 
 
-def test_a_fleet_that_was_left_is_destroyed_token_by_token(fleet: LiveFleet) -> None:
-    current = read_manifest(fleet.root / "manifest.json")
-    left = next_manifest(
-        current, now=int(time.time()), not_after=current.not_after, states={FLEET: FleetState.RECOVER_ONLY}
-    )
-    (fleet.root / "manifest.json").write_bytes(left.raw)
-    rehearsal = upkeep(fleet, "destroy-fleet")
+def test_a_fleet_that_was_left_and_lost_a_token_is_destroyed_token_by_token(fleet: LiveFleet) -> None:
+    leave(fleet)
+    shutil.rmtree(fleet.root / "replica-2/tokens")
+    rehearsal = upkeep(fleet, "destroy-fleet", lost=[2])
     rehearsal.play()
-    for number in range(1, COUNT + 1):
+    for number in (1, 3):
         with opened(fleet, number) as station:
             assert station.objects(sealed=False) == []
+    done = [entry.step for entry in rehearsal.of(EntryKind.DONE)]
+    assert done[-4:] == ["erase-1", "erase-3", "lost-2", "end"]
+
+
+LOST = {
+    "all tokens": ("destroy-fleet", "[1, 2, 3]", "lost names all tokens"),
+    "a token that the fleet does not have": ("destroy-fleet", "[8, 9]", "lost names all tokens, or one that"),
+    "a token twice": ("destroy-fleet", "[2, 2]", "names a replica twice"),
+    "no number": ("destroy-fleet", '["2"]', "no list of replicas' numbers"),
+    "a token of a fleet that is made here": ("genesis", "[2]", "is for ceremonies about a fleet that exists"),
+    "the token that is replaced": ("replace-token", "[2]", "is named as lost"),
+    "every token that could give the root": ("replace-token", "[1, 3]", "lost names all tokens"),
+}
+
+
+@pytest.mark.parametrize(("ceremony", "lost", "says"), LOST.values(), ids=LOST)
+def test_no_plan_loses(ceremony: str, lost: str, says: str) -> None:
+    text = plan_text(ceremony, custody="maintained", more=f'fleet_directory = "f"\nreplica = 2\nlost = {lost}')
+    with pytest.raises(ConfigError, match=says):
+        parse_plan(text.encode())
 
 
 # -- operator and auditor get new keys
@@ -190,6 +252,17 @@ def test_new_keys_are_believed_by_who_believed_the_old_ones(roles: Path) -> None
     assert not set(new.operators.keys + new.auditors.keys) & set(old.operators.keys + old.auditors.keys)
 
 
+def test_what_the_roles_tokens_were_asked_for_is_recorded(roles: Path) -> None:
+    rehearsal = rotation(roles)
+    rehearsal.play()
+    calls = [entry.body for entry in rehearsal.of(EntryKind.OPERATION)]
+    made = [call for call in calls if call["call"] == "C_GenerateKeyPair"]
+    assert [call["token"] for call in made] == ["operator", "auditor"]
+    assert all(call["private_template"]["CKA_EXTRACTABLE"] is False for call in made)
+    signed = [(call["token"], call["key"].split("-")[0]) for call in calls if call["call"] == "C_Sign"]
+    assert sorted(signed) == [("auditor", "auditor")] * 2 + [("operator", "operator")] * 2
+
+
 def test_every_pause_of_a_rotation_is_taken_up(roles: Path) -> None:
     rehearsal = rotation(roles)
     for step in rehearsal.ceremony.script.steps:
@@ -199,6 +272,13 @@ def test_every_pause_of_a_rotation_is_taken_up(roles: Path) -> None:
     rehearsal.room.leave_at = ""
     rehearsal.play()
     assert rehearsal.entries()[-1].kind is EntryKind.END
+
+
+def test_a_rotation_is_killed_and_taken_up(roles: Path) -> None:
+    rehearsal = rotation(roles)
+    assert rehearsal.killed_to_the_end(seed=5, lines=(4, 12)) > 2
+    old = parse_root_of_trust((roles / "root.json").read_bytes())
+    assert successor(old, (rehearsal.root / "root-of-trust.dsse.json").read_bytes().strip()).version == old.version + 1
 
 
 def test_a_key_that_nobody_believes_rotates_nothing(roles: Path) -> None:

@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shamir_mnemonic.wordlist import WORDLIST
 
-from hsm_app.ceremony.words import BITS, COUNT, fingerprint, fingerprint_words, nearest, same_words, word_of
+from hsm_app.ceremony.words import (
+    BITS,
+    COUNT,
+    fingerprint,
+    fingerprint_words,
+    is_like_a_share,
+    nearest,
+    same_words,
+    word_of,
+)
 from hsm_app.errors import ConfigError
 
 DIGEST = hashlib.sha256(b"a public key").digest()
@@ -61,6 +70,23 @@ def test_no_word_of_the_list(text: str) -> None:
 def test_words_that_look_alike_are_offered() -> None:
     assert nearest("acedemic")[0] == "academic"
     assert nearest("12345678") == []
+
+
+LIKE_A_SHARE = {
+    "a line of four": (" ".join(WORDS[:4]), True),
+    "a line of two": (" ".join(WORDS[:2]), True),
+    "four letters each, in capitals": ("ACAD ZERO", True),
+    "three in a row with a remark": (f"my last line was {' '.join(WORDS[:3])}", True),
+    "nothing": ("", False),
+    "one word, as an answer may be": ("again", False),
+    "what people say": ("Dan dropped his cup on the keyboard, and typed it again", False),
+    "numbers and names": ("Eve (custodian) is 12 minutes late", False),
+}
+
+
+@pytest.mark.parametrize(("line", "is_one"), LIKE_A_SHARE.values(), ids=LIKE_A_SHARE)
+def test_what_looks_like_a_share(line: str, is_one: bool) -> None:
+    assert is_like_a_share(line) is is_one
 
 
 SAME: dict[str, Callable[[str], str]] = {

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from hsm_app.ceremony.words import fingerprint_words
 from hsm_app.errors import ConfigError, LogError, VaultError
 from hsm_app.evidence.lock_file import parse_lock
 from hsm_app.evidence.software import encode_software, parse_software
@@ -278,6 +279,7 @@ def test_what_runs_is_told_to_people(release: Release, pristine: Path, tmp_path:
     assert rows["version"] == here["version"] == "0.1.0"
     assert rows["commit"] == release.commit
     assert rows["files"] == f"{len(here['files'])}, SHA-256 {here['files_sha256']}"
+    assert rows["words"] == fingerprint_words(bytes.fromhex(here["files_sha256"]))
     assert rows["dependencies"] == "0"
     assert rows["wheel"].endswith(hashlib.sha256(release.wheel.read_bytes()).hexdigest())
     assert rows["PKCS#11 module"].startswith("libtoken.so, SHA-256 ")

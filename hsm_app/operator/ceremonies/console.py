@@ -42,7 +42,6 @@ class Console:
         columns, lines = os.get_terminal_size(SCREEN)  # a serial console does not know, and says 0
         if 0 < columns < WIDTH or 0 < lines < HEIGHT:
             raise ConfigError(f"the terminal has {columns} columns and {lines} lines", "Make it 80 by 24 or larger")
-        self.height = lines or HEIGHT
         self._terminal = os.environ.get("TERM", "dumb")
         self._typed = b""
         self._told = 0  # the signal that somebody sent
@@ -50,6 +49,14 @@ class Console:
         for number in SIGNALS:
             signal.signal(number, self._interrupted)
         signal.signal(signal.SIGTSTP, signal.SIG_IGN)  # nobody puts a ceremony to sleep with a share on the screen
+
+    @property
+    def height(self) -> int:
+        """How many lines the terminal has now: a window may be made smaller meanwhile."""
+        try:
+            return os.get_terminal_size(SCREEN).lines or HEIGHT
+        except OSError as error:
+            raise _gone() from error
 
     def line(self, text: str = "", style: str = "") -> None:
         """Write one line. `style` is STRONG or PRIVATE, as far as the terminal and NO_COLOR allow."""

@@ -27,7 +27,10 @@ from hsm_app.token.pin import pin_from_file
 from hsm_app.token.station import TokenStation
 
 PIN_BYTES = 24
-LAST_TRY = "one try of the security officer's PIN is left on token {label}; a wrong one locks it for good"
+LAST_TRY = {
+    "officer": "one try of the security officer's PIN is left on token {label}; a wrong one locks it for good",
+    "user": "one try of the user PIN is left on token {label}; a wrong one locks it, and only the officer unlocks it",
+}
 GO_ON = "use it"
 
 
@@ -90,6 +93,7 @@ class Hall:
         """Return a token with its user logged in. TokenError, ConfigError when its PIN file is not there."""
         station = self.blank(replica)
         if replica not in self._open:
+            self._warn(replica, "user", "the PIN of its file")
             station.open(pin_from_file(self.place.files(replica).pin).reveal())
             self._open.add(replica)
         return station
@@ -108,11 +112,14 @@ class Hall:
 
     def officer_pin(self, replica: int) -> str:
         """Return the security officer's PIN of a token, from the custodians. Warns before a token's last try."""
-        label = self.plan.label(replica)
-        if self.blank(replica).describe()["officer"] == "final":
-            warning = LAST_TRY.format(label=label)
-            self.notes.confirm(Confirmation(f"{warning}. Type {GO_ON!r} to use the custodians' PIN", GO_ON))
-        return self.custodians.officer_pin(label)
+        self._warn(replica, "officer", "the custodians' PIN")
+        return self.custodians.officer_pin(self.plan.label(replica))
+
+    def _warn(self, replica: int, whose: str, pin: str) -> None:
+        """Ask before a PIN is given to a token that takes one more try."""
+        if self.blank(replica).describe()[whose] == "final":
+            warning = LAST_TRY[whose].format(label=self.plan.label(replica))
+            self.notes.confirm(Confirmation(f"{warning}. Type {GO_ON!r} to use {pin}", GO_ON))
 
     def was_interrupted(self, step: Step) -> bool:
         """Say whether an earlier run began this step and did not finish it."""

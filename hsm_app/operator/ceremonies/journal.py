@@ -17,6 +17,7 @@ from hsm_app.durable import sync_directory
 from hsm_app.errors import ConfigError, StoreError
 
 SLACK = 5  # seconds that a clock may be set back while a ceremony runs
+BEGIN_ANEW = "Remove its directory, and run the ceremony"
 ROOM = "Make room on the disk, then: hsm-vault ceremony resume"
 
 
@@ -44,16 +45,25 @@ class Journal:
 
     @classmethod
     def resume(cls, path: Path, clock: Callable[[], int]) -> Journal:
-        """Read a transcript back. ConfigError when there is none, LogError when it was changed."""
+        """Open a transcript to go on with it. The caller owns its directory. Raises what `read` does."""
+        journal = cls.read(path, clock)
+        if path.stat().st_size != journal._length:
+            os.truncate(path, journal._length)
+        return journal
+
+    @classmethod
+    def read(cls, path: Path, clock: Callable[[], int]) -> Journal:
+        """Read a transcript, which another process may be writing, and leave it as it is.
+
+        ConfigError when there is none, LogError when it was changed.
+        """
         try:
             raw = path.read_bytes()
         except OSError as error:
             raise ConfigError(f"cannot read {path}: {error.strerror}", "Name the directory of a ceremony") from error
         whole = raw[: raw.rfind(b"\n") + 1]
         if not whole:
-            raise ConfigError(f"{path} has no whole line: nothing has happened yet", "Remove it and run the ceremony")
-        if whole != raw:
-            os.truncate(path, len(whole))
+            raise ConfigError(f"{path} has no whole line: nothing has happened yet", BEGIN_ANEW)
         return cls(path, clock, whole)
 
     @property
@@ -64,6 +74,11 @@ class Journal:
     @property
     def is_ended(self) -> bool:
         return self._entries[-1].kind is EntryKind.END
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether the last thing that happened is that the ceremony went on."""
+        return self._entries[-1].kind is EntryKind.RESUMED
 
     @property
     def first_time(self) -> int:
@@ -111,7 +126,8 @@ class Journal:
         if now < last - SLACK:
             raise ConfigError(
                 "this machine's clock is behind the last line of the transcript",
-                "Set the clock right, then: hsm-vault ceremony resume",
+                "Set the clock right, then: hsm-vault ceremony resume. If it is right, it was ahead before: go on when "
+                "that time has come, or begin anew in another directory",
             )
         return max(now, last)
 

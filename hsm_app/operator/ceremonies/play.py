@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hsm_app.ceremony.gathering import ALL, BACK, GOES_ON, RESUMED
 from hsm_app.ceremony.room import Room, RoomClosed
 from hsm_app.ceremony.script import Confirmation, Deed, Script, Step
 from hsm_app.ceremony.transcript import EntryKind
@@ -20,6 +21,7 @@ from hsm_app.operator.ceremonies.journal import Journal
 AGAIN, STOP = "again", "stop"
 UNEXPECTED = "This is not the answer of the script. An exception sheet is opened."
 WHAT_HAPPENED = "What happened? One line; it goes into the public record: "
+NOT_EMPTY = "A sheet is not left empty."
 HOW_TO_GO_ON = f"Type {AGAIN} to be asked again, or {STOP} to pause the ceremony here: "
 PAUSED = "The ceremony is paused. Go on with: hsm-vault ceremony resume"
 
@@ -46,10 +48,12 @@ class Play:
         """Play what is not done yet. Raises RoomClosed after a pause, or the error that stopped it."""
         if self._journal.is_ended:
             raise ConfigError("this ceremony has ended", "Sign and publish it: hsm-vault ceremony publish")
+        left = [each for each in enumerate(self._script.steps, 1) if self._journal.result(each[1].id) is None]
         try:
-            for number, step in enumerate(self._script.steps, 1):
-                if self._journal.result(step.id) is None:
-                    self._play(number, step, deeds)
+            if self._journal.is_resumed and len(left) < len(self._script.steps):
+                self._gather_again(left[0][0] if left else len(self._script.steps))
+            for number, step in left:
+                self._play(number, step, deeds)
             self._journal.write(EntryKind.END)
         except RoomClosed:
             self._journal.write(EntryKind.PAUSED)
@@ -68,7 +72,7 @@ class Play:
             if answer == confirmation.answer:
                 return
             self._room.say(UNEXPECTED)
-            self._except(f"answered {answer[:200]!r} to: {confirmation.asks}", self._room.ask(WHAT_HAPPENED))
+            self._except(f"answered {answer[:200]!r} to: {confirmation.asks}", self._reason())
             if self._how_to_go_on() == STOP:
                 raise RoomClosed(PAUSED)
 
@@ -79,7 +83,14 @@ class Play:
     def excuse(self, what: str) -> None:
         """Open an exception sheet for something that the program noticed and can go on after."""
         self._room.say(what)
-        self._except(what, self._room.ask(WHAT_HAPPENED))
+        self._except(what, self._reason())
+
+    def _gather_again(self, number: int) -> None:
+        """Ask who is here before anything goes on: the roll call was at another time."""
+        self._step = RESUMED
+        self._room.open_step(number, len(self._script.steps), RESUMED, "The ceremony goes on", ALL)
+        self._room.say(GOES_ON)
+        self.confirm(BACK)
 
     def _play(self, number: int, step: Step, deeds: Mapping[Deed, Does]) -> None:
         self._step = step.id
@@ -94,6 +105,11 @@ class Play:
             self.confirm(confirmation)
         self._journal.write(EntryKind.DONE, step.id, **outcome.results)
 
+    def _reason(self) -> str:
+        while not (reason := self._room.ask(WHAT_HAPPENED)):
+            self._room.say(NOT_EMPTY)
+        return reason
+
     def _how_to_go_on(self) -> str:
         while (answer := self._room.ask(HOW_TO_GO_ON)) not in (AGAIN, STOP):
             self._room.say(f"{AGAIN} and {STOP} are the only answers here.")
@@ -106,7 +122,7 @@ class Play:
         """Write an error down with what the people say of it; a terminal that is gone too says nothing."""
         try:
             self._room.say(f"The step failed: {what}")
-            reason = self._room.ask(WHAT_HAPPENED)
+            reason = self._reason()
         except RoomClosed:
             reason = ""
         self._except(what, reason)

@@ -24,9 +24,12 @@ from typing import Any
 from hsm_app.ceremony.plan import CeremonyName, Plan
 from hsm_app.ceremony.transcript import parse_transcript
 from hsm_app.durable import make_directories, replace_file
-from hsm_app.errors import ConfigError
-from hsm_app.evidence.dossier import CUSTODY, FLEET, MANIFEST, PLAN, SCRIPT, SIGNATURE, SOFTWARE, TRANSCRIPT
+from hsm_app.errors import ConfigError, LogError
+from hsm_app.evidence.audit import audit
+from hsm_app.evidence.beliefs import Beliefs
+from hsm_app.evidence.dossier import CUSTODY, FLEET, MANIFEST, PLAN, SCRIPT, SIGNATURE, SOFTWARE, TRANSCRIPT, Dossier
 from hsm_app.evidence.statement import STATEMENT, encode_statement, parse_statement, sign_statement
+from hsm_app.evidence.verdict import Outcome
 from hsm_app.fleet.manifest import Fleet, Manifest, Replica
 from hsm_app.fleet.manifest_encoding import encode_fleet
 from hsm_app.fleet.role_keys import KeyAlgorithm, RoleKey
@@ -43,6 +46,7 @@ from hsm_app.token.pin import pin_from_file
 from hsm_app.token.station import TokenStation
 
 EVIDENCE, TESTIMONIES, TOKENS, ATTESTATIONS = "evidence", "testimonies", "tokens", "attestations"
+AGREEMENT = "custodian-threshold"
 ASSURANCE = "self-asserted"  # no device of this deployment vouches for itself to this program
 COPIED = (PLAN, SCRIPT, TRANSCRIPT, SIGNATURE, SOFTWARE)
 Say = Callable[[str], None]
@@ -68,7 +72,7 @@ class IdentitySigner:
 
 def read_genesis(root: Path, plan: Plan) -> tuple[Genesis, int]:
     """Return what a genesis that has ended made, and when it ended. ConfigError when it has not."""
-    journal = Journal.resume(root / TRANSCRIPT, lambda: 0)
+    journal = Journal.read(root / TRANSCRIPT, lambda: 0)
     if plan.ceremony not in (CeremonyName.GENESIS, CeremonyName.NEW_FLEET) or not journal.is_ended:
         raise ConfigError("this is no genesis that has ended", "Go on with it: hsm-vault ceremony resume")
     done = {step: journal.result(step) or {} for step in _steps(plan)}
@@ -89,7 +93,8 @@ def read_genesis(root: Path, plan: Plan) -> tuple[Genesis, int]:
 def publish(plan: FleetPlan, genesis: Genesis, ended: int, say: Say) -> Manifest:
     """Put the evidence together and make the fleet ready to start. `ended` is POSIX seconds.
 
-    ConfigError when it was published before; TokenError, StoreError when a step fails, and then do it again.
+    ConfigError when it was published before, LogError when an audit of it would fail; TokenError, StoreError when a
+    step fails, and then do it again.
     """
     evidence = plan.root / EVIDENCE
     if (evidence / MANIFEST).exists():
@@ -126,10 +131,26 @@ def gather(root: Path, custody: Path, entry: Fleet, signer: IdentitySigner, prev
     statement = encode_statement(
         fleet=entry.fleet, ceremony=ceremony, assurance=ASSURANCE, files=files, previous=previous
     )
-    for path, content in {**files, STATEMENT: sign_statement(statement, signer)}.items():
+    whole = {**files, STATEMENT: sign_statement(statement, signer)}
+    _look(whole, root)
+    for path, content in whole.items():
         make_directories((evidence / path).parent, root)
         replace_file(evidence / path, content)
     return parse_statement(statement).digest
+
+
+def _look(files: Mapping[str, bytes], root: Path) -> None:
+    """Audit the evidence before a manifest names it for good. LogError for a check that fails.
+
+    That custodians disagree, or say nothing, is no failure of the evidence: it is published as it is.
+    """
+    dossier, todo = Dossier(files), f"Nothing was published. Put it right in {root}, and publish again"
+    given_out = None if dossier.is_replacement else dossier.done("custody").get("custody_sha256")
+    if given_out not in (None, dossier.sha256(CUSTODY)):
+        raise LogError(AGREEMENT, f"{CUSTODY} is not the one of the ceremony", todo)
+    for name, verdict in audit(files, Beliefs(now=0)).items():
+        if verdict.outcome is Outcome.FAIL and name != AGREEMENT:
+            raise LogError(name, verdict.why, todo)
 
 
 def _more(root: Path) -> Iterator[str]:

@@ -50,7 +50,7 @@ def publish_replacement(place: Place, plan: Plan) -> Path:
 
 def _made(root: Path, plan: Plan) -> Replica:
     """Return the new member as the ceremony made it."""
-    journal = Journal.resume(root / TRANSCRIPT, lambda: 0)
+    journal = Journal.read(root / TRANSCRIPT, lambda: 0)
     if plan.ceremony is not CeremonyName.REPLACE_TOKEN or not journal.is_ended:
         raise ConfigError("this is no replaced token whose ceremony has ended", "Go on: hsm-vault ceremony resume")
     keys, member = (journal.result(step) or {} for step in (f"keys-{plan.replica}", "member"))

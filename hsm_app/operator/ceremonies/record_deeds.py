@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from hsm_app.ceremony.script import Deed, Step
 from hsm_app.ceremony.words import fingerprint_words
 from hsm_app.durable import make_directories, replace_file
+from hsm_app.errors import LogError
+from hsm_app.evidence.software import parse_software
 from hsm_app.operator.ceremonies.hall import Hall
 from hsm_app.operator.ceremonies.play import Does, Outcome
 
 TOKENS = "tokens"
 SOFTWARE = "software.json"
 TOKEN_SCHEMA = "hsm-vault/token-record/v1"
+PASSING = ("state", "officer", "user")  # what is said of a token only for the moment
 SHOWN = ("CKA_EXTRACTABLE", "CKA_SENSITIVE", "CKA_MODIFIABLE", "CKA_COPYABLE", "CKA_LOCAL")
 
 
@@ -35,15 +38,25 @@ class RecordDeeds:
 
     def script(self, _: Step) -> Outcome:
         """Show the digest of the script, as the transcript's first line has it."""
-        return self._announced("script_sha256")
+        digest = self._hall.journal.begin["script_sha256"]
+        return Outcome(results={"script_sha256": digest}, says=_announced(bytes.fromhex(digest)))
 
     def software(self, _: Step) -> Outcome:
-        """Show the digest of the program's files, as the transcript's first line has it."""
-        return self._announced("software_sha256")
+        """Show what `hsm-vault software` shows everywhere: the digest over the program's files.
 
-    def _announced(self, name: str) -> Outcome:
-        digest = self._hall.journal.begin[name]
-        return Outcome(results={name: digest}, says=(digest, fingerprint_words(bytes.fromhex(digest))))
+        LogError when software.json is not the record that the transcript began with.
+        """
+        raw, recorded = (self._hall.place.root / SOFTWARE).read_bytes(), self._hall.journal.begin["software_sha256"]
+        if _sha256(raw) != recorded:
+            raise LogError("software-digest", f"{SOFTWARE} was changed since the ceremony began", "Put it back")
+        runs = parse_software(raw)
+        return Outcome(
+            results={"software_sha256": recorded, "files_sha256": runs.files_sha256.hex()},
+            says=(
+                f"version {runs.version}, commit {runs.commit or 'not known'}, {len(runs.files)} files",
+                *_announced(runs.files_sha256),
+            ),
+        )
 
     def custody(self, _: Step) -> Outcome:
         """Give out the shares; their commitments are public."""
@@ -68,7 +81,7 @@ class RecordDeeds:
         document = {
             "schema": TOKEN_SCHEMA,
             "replica": number,
-            "token": {key: value for key, value in station.describe().items() if key not in ("state", "officer")},
+            "token": {key: value for key, value in station.describe().items() if key not in PASSING},
             "objects": objects,
             "public_keys": {"replica-identity": keys["identity_public"], "replica-link": keys["link_public"]},
         }
@@ -90,6 +103,10 @@ class RecordDeeds:
 def _line(role: str, attributes: Mapping[str, object]) -> str:
     said = ", ".join(f"{name.removeprefix('CKA_')}={str(attributes.get(name)).lower()}" for name in SHOWN)
     return f"{role}: {attributes.get('CKA_KEY_TYPE', '')} {said}"
+
+
+def _announced(digest: bytes) -> tuple[str, ...]:
+    return digest.hex(), fingerprint_words(digest)
 
 
 def _sha256(raw: bytes) -> str:

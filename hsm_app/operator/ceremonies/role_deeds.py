@@ -40,12 +40,17 @@ class RoleDeeds:
         }
 
     def make_key(self, step: Step) -> Outcome:
-        """Make a role's key in its token, unless an interrupted run did; try it, and show its words."""
+        """Make a role's key in its token, unless an interrupted run did; try it, and show its words.
+
+        A key that was made and not written down stays in the token: its public half is nowhere, so nobody believes it.
+        The transcript has its label.
+        """
         role = step.id.removeprefix("key-")
         path = self._root / f"{role}.toml"
         if not path.exists():
             location, pin_file = self._token(role)
-            make_token_key(path, location, pin_file, f"{role}-{secrets.token_hex(4)}", self._old(role).key.algorithm)
+            label, algorithm = f"{role}-{secrets.token_hex(4)}", self._old(role).key.algorithm
+            make_token_key(path, location, pin_file, label, algorithm, self._hall.notes.heard)
         key = self._new(role).key
         self._new(role).sign(b"hsm-vault/role-key-check/v1" + secrets.token_bytes(32))  # verified before it is returned
         public = f"{key.algorithm.value}:{key.public.hex()}"
@@ -91,7 +96,9 @@ class RoleDeeds:
 
     def _old(self, role: str) -> Signer:
         """Return the present key's signer. ConfigError when the root of trust that is believed does not name it."""
-        signer = read_signer(Path(self._roles.operator if role == "operator" else self._roles.auditor))
+        signer = read_signer(
+            Path(self._roles.operator if role == "operator" else self._roles.auditor), self._hall.notes.heard
+        )
         document = read_root_of_trust(Path(self._roles.root_of_trust))
         listed: tuple[RoleKey, ...] = (document.operators if role == "operator" else document.auditors).keys
         if signer.key not in listed:
@@ -99,7 +106,7 @@ class RoleDeeds:
         return signer
 
     def _new(self, role: str) -> Signer:
-        return read_signer(self._root / f"{role}.toml")
+        return read_signer(self._root / f"{role}.toml", self._hall.notes.heard)
 
     def _token(self, role: str) -> tuple[TokenLocation, Path]:
         """Return the role's token and its PIN file; a rehearsal makes a throw-away one."""

@@ -9,25 +9,27 @@
 | `tokens/N.json` | what each token holds at the end |
 | `replica-N/pin` | a token's user PIN; secret, of the owner only |
 
-A directory has one ceremony and one process: the directory is locked while it is played.
+A directory has one ceremony and one process (VAULT-CEREMONY-ONE-WRITER): it is locked while the ceremony is played.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from hsm_app.ceremony.catalogue import script_of
 from hsm_app.ceremony.document import markdown, page
-from hsm_app.ceremony.plan import Plan, parse_plan
+from hsm_app.ceremony.plan import Person, Plan, parse_plan
 from hsm_app.ceremony.room import Room
 from hsm_app.ceremony.script import Deed, Script
 from hsm_app.ceremony.transcript import SCHEMA, EntryKind
 from hsm_app.ceremony.words import fingerprint_words
 from hsm_app.durable import own_directory, replace_file
-from hsm_app.errors import ConfigError
+from hsm_app.errors import ConfigError, LogError
+from hsm_app.evidence.participants import key_of
 from hsm_app.operator.ceremonies.hall import Hall, Place
 from hsm_app.operator.ceremonies.journal import Journal
 from hsm_app.operator.ceremonies.play import Does, Play
@@ -41,7 +43,7 @@ from hsm_app.token.station import TokenStation
 
 PLAN, SCRIPT, PAGE, TRANSCRIPT = "plan.toml", "script.md", "script.html", "transcript.jsonl"
 SIGNATURE = "transcript.sig"
-DRY_RUN = "dry-run"
+PLAN_KEYS = "Ask for it, correct the plan, and announce plan and script anew"
 Clock = Callable[[], int]
 
 
@@ -62,7 +64,7 @@ class Ceremony:
     def script(self) -> Script:
         return script_of(self.plan)
 
-    def begin(self) -> Mapping[str, str]:
+    def first_line(self) -> Mapping[str, str]:
         """Return the body of the transcript's first line."""
         plan = self.plan
         return {
@@ -77,22 +79,50 @@ class Ceremony:
         }
 
 
-def prepare(ceremony: Ceremony) -> Journal:
-    """Make the directory and begin the transcript. ConfigError when the directory holds something."""
+def begin(ceremony: Ceremony, room: Room) -> None:
+    """Make the directory, begin the transcript, and play.
+
+    ConfigError when the directory holds something, or a participant's key is none: who could sign with it?
+    """
+    for person in ceremony.plan.people:
+        _check_key(person)
+    make_directory(ceremony.place.root)
+    with _owned(ceremony):
+        _play(ceremony, _prepare(ceremony), room)
+
+
+def go_on(ceremony: Ceremony, room: Room) -> None:
+    """Play all that is not done of a ceremony that was interrupted. Raises what stopped it.
+
+    ConfigError when plan, script or program changed, StoreError while another process plays it.
+    """
+    with _owned(ceremony):
+        _play(ceremony, _reopen(ceremony), room)
+
+
+@contextmanager
+def _owned(ceremony: Ceremony) -> Iterator[None]:
+    """Keep the directory for this process, from before the transcript is read: two writers would break its chain."""
+    owner = own_directory(ceremony.place.root)
+    try:
+        yield
+    finally:
+        os.close(owner)
+
+
+def _prepare(ceremony: Ceremony) -> Journal:
     root, script = ceremony.place.root, ceremony.script
-    make_directory(root)
     document = markdown(script)
     replace_file(root / PLAN, ceremony.plan_bytes)
     replace_file(root / SCRIPT, document)
     replace_file(root / PAGE, page(script, fingerprint_words(hashlib.sha256(document).digest())))
     replace_file(root / SOFTWARE, ceremony.software)
-    return Journal.create(root / TRANSCRIPT, ceremony.clock, ceremony.begin())
+    return Journal.create(root / TRANSCRIPT, ceremony.clock, ceremony.first_line())
 
 
-def reopen(ceremony: Ceremony) -> Journal:
-    """Return the journal of a ceremony that was interrupted. ConfigError when plan, script or program changed."""
+def _reopen(ceremony: Ceremony) -> Journal:
     journal = Journal.resume(ceremony.place.root / TRANSCRIPT, ceremony.clock)
-    for name, value in ceremony.begin().items():
+    for name, value in ceremony.first_line().items():
         if journal.begin.get(name) != value:
             raise ConfigError(
                 f"{name} is not what the transcript began with",
@@ -103,16 +133,18 @@ def reopen(ceremony: Ceremony) -> Journal:
     return journal
 
 
-def play(ceremony: Ceremony, journal: Journal, room: Room) -> None:
-    """Play all that is not done. Raises what stopped it."""
-    owner = own_directory(ceremony.place.root)
+def _play(ceremony: Ceremony, journal: Journal, room: Room) -> None:
+    playing = Play(ceremony.script, journal, room)
+    with Hall(ceremony.place, ceremony.plan, journal, room, playing) as hall:
+        playing.run(_deeds(hall))
+    _sign(ceremony)
+
+
+def _check_key(person: Person) -> None:
     try:
-        playing = Play(ceremony.script, journal, room)
-        with Hall(ceremony.place, ceremony.plan, journal, room, playing) as hall:
-            playing.run(_deeds(hall))
-        _sign(ceremony)
-    finally:
-        os.close(owner)
+        key_of(person)
+    except LogError as error:
+        raise ConfigError(f"the plan's key of {person.name} is no public key: {error.what}", PLAN_KEYS) from None
 
 
 def _deeds(hall: Hall) -> Mapping[Deed, Does]:

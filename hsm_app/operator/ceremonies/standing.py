@@ -10,12 +10,12 @@ from hsm_app.operator.ceremonies.journal import Journal
 
 # What a token is after a deed was done, and what it may be when the deed was interrupted.
 _AFTER = {
-    Deed.INITIALISE: ("initialised, without keys", "half initialised: with or without a user PIN"),
+    Deed.INITIALISE: ("initialised, without keys", "is half initialised: with or without a user PIN"),
     Deed.REPLICA_KEYS: ("has its own keys, and no root", "may hold keys whose public halves nobody knows"),
     Deed.CARRY: ("has its root", "may hold a transport key, a TRUSTED object on the token that gave, or its root"),
     Deed.SEAL: ("sealed", "may be sealed already"),
-    Deed.INVENTORY: ("listed, and holds nothing else", "as before"),
-    Deed.ERASE: ("erased", "partly erased"),
+    Deed.INVENTORY: ("listed, and holds nothing else", "is as before"),
+    Deed.ERASE: ("erased", "may be erased in part"),
 }
 
 
@@ -51,7 +51,7 @@ def _token(script: Script, journal: Journal, replica: int) -> str:
             continue
         after, interrupted = _AFTER[step.deed]
         if journal.result(step.id) is not None:
-            said = after
+            said = f"{said}; {after}" if step.deed is Deed.INVENTORY else after
         elif step.id in journal.interrupted:
             said = f"{said}; then {step.id} was interrupted: it {interrupted}"
     return said

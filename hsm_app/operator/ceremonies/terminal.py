@@ -2,7 +2,8 @@
 
 A share stands on the screen between two clearings, also when something goes wrong in between. It comes after the
 custodian pressed Enter, so that everybody else has looked away, and goes at the next Enter. Shares go nowhere else. A
-word that is not in the list is told at once, where only its custodian looks, and typed again.
+word that is not in the list is told at once, where only its custodian looks, and typed again. Words of a share that
+somebody types at a question, whose answer would go into the public record, are answered by a clearing.
 
 What does not fit on the screen, or would be cleared before anybody could read it, waits for Enter: a serial console has
 nothing to scroll back to.
@@ -16,11 +17,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from hsm_app.ceremony.custody import WORDS
-from hsm_app.ceremony.words import nearest, word_of
+from hsm_app.ceremony.words import is_like_a_share, nearest, word_of
 from hsm_app.operator.ceremonies.console import PRIVATE, STRONG, WIDTH, Console
 
 TEXT = WIDTH - 2  # a full line makes some terminals wrap
 COLUMNS = 4
+WRONG_PLACE = (
+    "These were words like those of a share. They are not written down, and the screen was cleared. A share is typed "
+    "only where the screen says so. Answer in other words."
+)
 MORE = "-- Press Enter to read on. "
 
 
@@ -49,6 +54,12 @@ class TerminalRoom:
         self._line()
 
     def ask(self, prompt: str) -> str:
+        while is_like_a_share(line := self._asked(prompt)):
+            self._clear()
+            self.say(WRONG_PLACE)
+        return line
+
+    def _asked(self, prompt: str) -> str:
         lines = textwrap.wrap(prompt, TEXT - 4)
         for line in lines[:-1]:
             self._line(f"  {line}")
@@ -118,7 +129,11 @@ class TerminalRoom:
         self._line()
 
     def _paragraph(self, text: str) -> None:
-        for line in textwrap.wrap(text, TEXT):
+        """Write it in one piece, if it fits on a screen: words that are read aloud are not torn apart."""
+        lines, page = textwrap.wrap(text, TEXT), self._console.height - 2
+        if len(lines) <= page < self._rows + len(lines):
+            self._let_read()
+        for line in lines:
             self._line(line)
 
     def _line(self, text: str = "", style: str = "") -> None:
