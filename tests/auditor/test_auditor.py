@@ -54,6 +54,10 @@ REFUSED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
         "freshness",
         lambda last: following(last, issued_at=int(time.time()) + DAY, not_after=int(time.time()) + 9 * DAY),
     ),
+    "a manifest that is not valid yet": (
+        "freshness",
+        lambda last: following(last, not_before=int(time.time()) + DAY),
+    ),
     "a claim without evidence": (
         "artifact",
         lambda last: following(last, fleets=(replace(example_fleet(), assurance=VENDOR),)),
