@@ -65,8 +65,8 @@ def init(directory: Path, origin: str, as_json: bool) -> None:
 def sign(directory: Path, manifest: Path, out: Path, yes: bool) -> None:
     """Check the next MANIFEST of a namespace, show what changes with it, ask, and sign.
 
-    Refused: another epoch than the next, another predecessor, a manifest that is not valid now, a fleet that claims more
-    than its operator's word without evidence, and a second content for an epoch that was signed before.
+    Refused: another epoch than the next, another predecessor, a manifest that is not valid now, a fleet that claims
+    more than its operator's word without evidence, and a second content for an epoch that was signed before.
 
     Example: hsm-vault auditor sign ./auditor manifest.json --out manifest.dsse.json
     """

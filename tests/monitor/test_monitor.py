@@ -274,6 +274,14 @@ def test_a_state_that_does_not_read_is_refused(tmp_path: Path, content: bytes) -
 # -- over HTTP
 
 
+@pytest.mark.parametrize(
+    "location", ["http://h:99999", "http://h:x", "http://[::1", "ftp://h", "http://", "http://h/?x=1", "http://u:p@h"]
+)
+def test_is_no_address(location: str) -> None:
+    with pytest.raises(ConfigError, match="no http or https address"):
+        open_source(location)("checkpoint")
+
+
 def test_the_same_over_http(audited: World) -> None:
     server = HttpServer(Address(host="127.0.0.1", port=0), serving(audited.auditor / "public"))
     url = f"http://127.0.0.1:{server.port}"
