@@ -58,7 +58,7 @@ class Auditor:
         self._root = root
         self._signer = read_signer(settings.auditor_key)
         self._plexi = PlexiView(root, read_key_file(settings.plexi_key)) if settings.plexi_key else None
-        self._roots = read_roots(settings, now)
+        self._roots = read_roots(settings, key, now)
         self.log = LogDirectory(root, key, read_key_file(settings.log_key).sign)
         self.namespaces = Namespaces(root, self.log)
 

@@ -19,6 +19,7 @@ from hsm_app.fleet.bundle import verify_bundle
 from hsm_app.fleet.manifest import Assurance, AssuranceLevel
 from hsm_app.fleet.manifest_json import parse_manifest
 from hsm_app.fleet.publication import changes
+from hsm_app.key_files import make_key_file
 from tests.auditor.world import DAY, World, following, manifest, world
 from tests.fleet import trust
 from tests.fleet.example import example_fleet
@@ -196,3 +197,13 @@ def test_what_changes_is_said_in_words() -> None:
         f"~ fleet fleet-1 session key: {old.fleets[0].kem_public.hex()} -> {new.fleets[0].kem_public.hex()}"
     ]
     assert all(line.startswith("+ ") for line in changes(None, old))
+
+
+def test_a_root_of_trust_with_another_key_for_the_log_is_refused(audited: World) -> None:
+    """Or an entry would be logged that nobody can believe."""
+    opened = audited.open()
+    opened.close()
+    (audited.auditor / "keys" / "log.pem").unlink()
+    make_key_file(audited.auditor / "keys" / "log.pem")
+    with pytest.raises(ConfigError, match="another key for the log"):
+        audited.open()
