@@ -22,6 +22,12 @@ def read_whole(path: Path) -> bytes:
     return data
 
 
+def check_place(path: Path) -> None:
+    """ConfigError when there is no directory for a file that is to be written, before anything is done for it."""
+    if not path.parent.is_dir():
+        raise ConfigError(f"there is no directory {path.parent} for {path.name}", "Make it, or choose another place")
+
+
 def write_once(path: Path, data: bytes) -> None:
     """Write a new file durably. ConfigError when it exists with other content; the same content is fine."""
     if path.exists():

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner, Result
 
+from hsm_app.cli.main import cli
 from hsm_app.errors import ConfigError
 from hsm_app.tlog.note import COSIGNATURE
+from tests.auditor.world import World, manifest, world
 from tests.cli.command import well
 from tests.tlog.keys import LOG, WITNESSES
 
@@ -33,3 +38,43 @@ def test_a_witness_that_could_not_serve_is_not_made(tmp_path: Path, name: str, l
         well("witness", "init", tmp_path / "w", "--name", name, *(word for log in logs for word in ("--log", log)))
     vkey = well("witness", "init", tmp_path / "w", "--name", "w1.example", "--log", LOG.text)
     assert (vkey.startswith("w1.example+"), WITNESSES[1].kind) == (True, COSIGNATURE)
+
+
+@pytest.fixture
+def audited(tmp_path: Path) -> Iterator[World]:
+    with world(tmp_path) as made:
+        (tmp_path / "manifest.json").write_bytes(manifest())
+        yield made
+
+
+def sign(audited: World, out: Path, answer: str) -> Result:
+    words = ["auditor", "sign", str(audited.auditor), str(audited.directory / "manifest.json"), "--out", str(out)]
+    return CliRunner().invoke(cli, words, standalone_mode=False, input=answer)
+
+
+@pytest.mark.parametrize("answer", ["", "\n", "n\n", "maybe\n", "yesno\n"])
+def test_nothing_is_signed_without_a_yes(audited: World, tmp_path: Path, answer: str) -> None:
+    asked = sign(audited, tmp_path / "out", answer)
+    assert isinstance(asked.exception, click.Abort)
+    assert "Nothing was signed" in asked.stderr
+    assert not (tmp_path / "out").exists()
+    assert not (audited.auditor / "signed").exists()
+
+
+def test_what_is_signed_was_shown_and_agreed_to(audited: World, tmp_path: Path) -> None:
+    agreed = sign(audited, tmp_path / "out", "y\n")
+    assert agreed.exception is None
+    assert "+ fleet fleet-1 session key: " in agreed.stdout.split("Sign this?")[0]
+    assert (tmp_path / "out").exists()
+
+
+def test_a_place_that_is_none_is_refused_before_anything_is_signed_or_logged(audited: World, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no directory"):
+        raise sign(audited, tmp_path / "nowhere/out", "y\n").exception or AssertionError
+    assert not (audited.auditor / "signed").exists()
+    (tmp_path / "one").write_bytes(audited.sign(manifest()))
+    (tmp_path / "two").write_bytes(audited.countersign((tmp_path / "one").read_bytes()))
+    files = ("--envelope", tmp_path / "one", "--countersignature", tmp_path / "two", "--out", tmp_path / "nowhere/b")
+    with pytest.raises(ConfigError, match="no directory"):
+        well("auditor", "append", audited.auditor, *files)
+    assert "0 entries" in well("auditor", "verify", audited.auditor)
