@@ -73,6 +73,13 @@ class Look:
         shown = (self.log, *(epoch.verdicts for epoch in self.epochs))
         return any(overall(verdicts) is Outcome.FAIL for verdicts in shown)
 
+    @property
+    def outcome(self) -> Outcome:
+        """FAIL when anything failed, NOT-PROVEN when there is no epoch, else PASS: what a script goes by."""
+        if self.has_failed:
+            return Outcome.FAIL
+        return Outcome.PASS if self.epochs else Outcome.NOT_PROVEN
+
 
 @dataclass(frozen=True, slots=True)
 class _Found:
@@ -87,7 +94,7 @@ def look(fetch: Fetch, root: RootOfTrust, *, now: int, seen: Checkpoint | None, 
     try:
         note, checkpoint = fetch_checkpoint(fetch, root)
     except LogError as error:
-        return Look(None, (), {"proof": Verdict(Outcome.FAIL, error.what)})
+        return Look(None, (), {"proof": Verdict(Outcome.FAIL, f"{error.what}. {error.todo}".removesuffix(". "))})
     read = tiles.reader(checkpoint.size, fetch)
     log = {
         "proof": attempt(lambda: check_tiles(checkpoint, read), f"{checkpoint.size} entries, signed by {root.origin}"),
@@ -95,7 +102,12 @@ def look(fetch: Fetch, root: RootOfTrust, *, now: int, seen: Checkpoint | None, 
         "witnesses": attempt(lambda: check_cosigned(note, root), "the quorum cosigned"),
         "freshness": attempt(lambda: check_witnesses(note, root, now), "cosigned lately"),
     }
-    found = _find(fetch_entries(fetch, checkpoint.size, 0), root)
+    try:
+        found = _find(fetch_entries(fetch, checkpoint.size, 0), root)
+    except LogError as error:
+        return Look(checkpoint, (), {**log, "artifact": Verdict(Outcome.FAIL, error.what)})
+    if not found:
+        log["artifact"] = Verdict(Outcome.NOT_PROVEN, f"the log has no entry of {root.namespace}")
     shown = found[-limit:]
     before = found[-limit - 1] if len(found) > limit else None
     epochs = [
@@ -107,8 +119,15 @@ def look(fetch: Fetch, root: RootOfTrust, *, now: int, seen: Checkpoint | None, 
 
 
 def fetch_checkpoint(fetch: Fetch, root: RootOfTrust) -> tuple[Note, Checkpoint]:
-    """Return the log's present checkpoint. LogError unless the log's key signed it."""
-    return signed_checkpoint(fetch(tiles.CHECKPOINT) or b"", root.policy.log(root.origin).key, root.origin)
+    """Return the log's present checkpoint. LogError when it shows none, or one that the log's key did not sign."""
+    raw = fetch(tiles.CHECKPOINT)
+    if raw is None:
+        raise LogError(
+            "proof",
+            "no log is there: it shows no checkpoint",
+            "Name the log's address, with http:// or https://, or the directory that holds `checkpoint` and `tile`",
+        )
+    return signed_checkpoint(raw, root.policy.log(root.origin).key, root.origin)
 
 
 def check_tiles(checkpoint: Checkpoint, read: Read) -> None:
@@ -161,7 +180,9 @@ def _epoch(
     """`now` is None for an epoch that another one has followed."""
     entry, manifest = one.entry, one.manifest
     if manifest is None:
-        return EpochVerdicts(one.index, None, {**log, "artifact": Verdict(Outcome.FAIL, "its manifest does not read")})
+        unread = Verdict(Outcome.NOT_PROVEN, "not looked at: the manifest does not read")
+        verdicts = {**log, "artifact": Verdict(Outcome.FAIL, "its manifest does not read")}
+        return EpochVerdicts(one.index, None, {check: verdicts.get(check, unread) for check in CHECKS})
 
     def include() -> None:
         proof = inclusion_proof(one.index, checkpoint.size, read)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,18 @@ from hsm_app.evidence.verdict import Outcome
 from hsm_app.fleet.countersignature import MANIFEST_TYPE
 from hsm_app.fleet.dsse import sign_envelope
 from hsm_app.key_files import read_key_file
-from hsm_app.monitor.following import State, compare_with_witnesses, follow, read_state, write_state
+from hsm_app.monitor.following import by_namespace, follow
 from hsm_app.monitor.source import open_source
+from hsm_app.monitor.state import State, read_state, write_state
 from hsm_app.monitor.verdicts import CHECKS, Look, fetch_checkpoint, look
+from hsm_app.monitor.witnessed import compare_with_witnesses
 from hsm_app.net.address import Address
-from hsm_app.net.http import HttpServer, request
+from hsm_app.net.http import HttpServer, Reply, request
+from hsm_app.tlog.checkpoint import Checkpoint
+from hsm_app.tlog.tiles import Fetch
 from tests.auditor.world import DAY, World, following, manifest, world
 from tests.fleet import trust
+from tests.tlog.keys import ORIGIN
 
 NAMESPACE = trust.NAMESPACE
 
@@ -78,7 +84,7 @@ def failed(seen: Look) -> set[str]:
 
 def watch(audited: World, state: State | None = None, now: int | None = None) -> State:
     roots = {NAMESPACE: audited.root}
-    return follow(open_source(public(audited)), roots, state or State(), now or int(time.time())).state
+    return follow(open_source(public(audited)), roots, state or State(origin=ORIGIN), now or int(time.time())).state
 
 
 # -- one look
@@ -157,6 +163,7 @@ def test_the_log_shows(audited: World, checks: set[str], make: Callable[[World],
     with pytest.raises(LogError) as alarmed:
         watch(audited, state)
     assert alarmed.value.check in checks
+    assert alarmed.value.what.startswith("entry 4: ") == (alarmed.value.check != "delta")  # that one names the epochs
 
 
 DAMAGE: dict[str, Callable[[Path], None]] = {
@@ -180,12 +187,16 @@ def test_damage_is_noticed_when(audited: World, damage: Callable[[Path], None]) 
 
 def test_a_changed_entry_of_the_namespace_fails_its_inclusion(audited: World) -> None:
     path = audited.auditor / "public/tile/entries/000.p/4"
-    path.write_bytes(path.read_bytes().replace(b'"keyid":"', b'"keyid":"x')[: len(path.read_bytes())])
-    with pytest.raises(LogError):
-        seen(audited)  # the bundle of entries no longer has its length
+    kept = path.read_bytes()
+    path.write_bytes(kept.replace(b'"keyid":"', b'"keyid":"x')[: len(kept)])
+    assert failed(seen(audited)) == {"artifact"}  # the bundle of entries no longer has its length
     shutil.copy(audited.auditor / "public/tile/entries/000.p/3", path)
-    with pytest.raises(LogError):
-        seen(audited)
+    assert failed(seen(audited)) == {"artifact"}
+    path.unlink()
+    assert failed(seen(audited)) == {"artifact"}
+    last = kept.rindex(b'"keyid":"') + len(b'"keyid":"')
+    path.write_bytes(kept[:last] + b"0" + kept[last + 1 :])
+    assert failed(seen(audited)) == {"inclusion"}
 
 
 def test_old_cosignatures_are_not_fresh(audited: World) -> None:
@@ -195,12 +206,24 @@ def test_old_cosignatures_are_not_fresh(audited: World) -> None:
     assert alarmed.value.check == "freshness"
 
 
+def test_what_does_not_read_has_all_its_lines(audited: World) -> None:
+    append(audited, unreadable(audited))
+    found = seen(audited).epochs[-1]
+    assert (tuple(found.verdicts), found.manifest) == (CHECKS, None)
+
+
+def test_where_no_log_is_the_place_is_what_is_wrong(audited: World) -> None:
+    found = look(open_source(str(audited.auditor)), audited.root, now=int(time.time()), seen=None, limit=1)
+    assert "Name the log's address" in found.log["proof"].why
+    assert failed(found) == {"proof"}
+
+
 # -- again and again
 
 
 def test_each_epoch_is_told_once_with_what_changed(audited: World, tmp_path: Path) -> None:
     fetch, roots = open_source(public(audited)), {NAMESPACE: audited.root}
-    first = follow(fetch, roots, State(), int(time.time()))
+    first = follow(fetch, roots, State(origin=ORIGIN), int(time.time()))
     assert [one.epoch for one in first.epochs] == [1, 2, 3]
     write_state(tmp_path / "seen.json", first.state)
     opened = audited.open()
@@ -208,7 +231,7 @@ def test_each_epoch_is_told_once_with_what_changed(audited: World, tmp_path: Pat
     opened.close()
     assert last is not None
     audited.whole(following(last[2].raw, fleets=(trust.next_members(),)))
-    second = follow(fetch, roots, read_state(tmp_path / "seen.json"), int(time.time()))
+    second = follow(fetch, roots, read_state(tmp_path / "seen.json", ORIGIN), int(time.time()))
     assert [(one.epoch, [line[:26] for line in one.changes if "key" in line]) for one in second.epochs] == [
         (4, ["~ fleet fleet-1 group 0 re"])
     ]
@@ -222,6 +245,38 @@ def test_a_rollback_is_an_alarm(audited: World) -> None:
     state = watch(audited)
     with pytest.raises(LogError, match="ROLLBACK"):
         follow(open_source(str(kept)), {NAMESPACE: audited.root}, state, int(time.time()))
+
+
+def test_a_namespace_is_looked_at_from_the_beginning_the_first_time(audited: World) -> None:
+    """Whatever was seen of others: nothing of its own was."""
+    state = watch(audited)
+    roots = {NAMESPACE: audited.root}
+    others = replace(state, last={"vault.example/others": 1})
+    first = follow(open_source(public(audited)), roots, others, int(time.time()))
+    assert [one.epoch for one in first.epochs] == [1, 2, 3]
+    assert first.state.last == {"vault.example/others": 1, NAMESPACE: 3}
+    assert follow(open_source(public(audited)), roots, first.state, int(time.time())).epochs == []
+
+
+def test_an_entry_that_was_seen_is_not_shown_with_another_content_later(audited: World) -> None:
+    state = watch(audited)
+    append(audited, another_key(audited))
+    path = audited.auditor / "public/tile/entries/000.p/5"
+    kept = path.read_bytes()
+    place = kept.rindex(b'"keyid":"', 0, kept.rindex(b'"payloadType"', 0, kept.rindex(b'"payloadType"'))) + 9
+    path.write_bytes(kept[:place] + b"0" + kept[place + 1 :])
+    with pytest.raises(LogError) as alarmed:
+        watch(audited, state)
+    assert alarmed.value.check == "inclusion"
+
+
+def test_roots_of_trust_are_of_one_log_and_one_of_each_namespace(audited: World) -> None:
+    other = replace(audited.root, namespace="vault.example/others")
+    assert by_namespace([audited.root, other]).keys() == {NAMESPACE, "vault.example/others"}
+    with pytest.raises(ConfigError, match="one namespace"):
+        by_namespace([audited.root, audited.root])
+    with pytest.raises(ConfigError, match="several logs"):
+        by_namespace([audited.root, replace(trust.root_of_trust(), namespace="vault.example/others")])
 
 
 def forked(audited: World) -> None:
@@ -247,19 +302,40 @@ def test_a_split_view_is_an_alarm_for_who_saw_the_other_side(audited: World) -> 
     assert alarmed.value.check == "consistency"
 
 
+def compare(audited: World, fetch: Fetch, checkpoint: Checkpoint) -> Iterator[str]:
+    policy = audited.root.policy
+    return compare_with_witnesses(fetch, checkpoint, policy.log(ORIGIN).key, policy.witnesses.items())
+
+
 def test_a_split_view_is_an_alarm_when_witnesses_saw_the_other_side(audited: World) -> None:
     """A monitor that looks for the first time, at the forked side, asks the witnesses what they saw."""
     forked(audited)
     fetch = open_source(public(audited))
     _, checkpoint = fetch_checkpoint(fetch, audited.root)
     with pytest.raises(LogError, match="SPLIT VIEW"):
-        list(compare_with_witnesses(fetch, checkpoint, audited.root))
+        list(compare(audited, fetch, checkpoint))
 
 
 def test_a_witness_that_is_away_is_a_note(audited: World) -> None:
     audited.servers[0].close()
-    followed = follow(open_source(public(audited)), {NAMESPACE: audited.root}, State(), int(time.time()))
+    followed = follow(open_source(public(audited)), {NAMESPACE: audited.root}, State(origin=ORIGIN), int(time.time()))
     assert any("w0" in note for note in followed.notes)
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_a_witness_that_shows_nothing_is_a_note(audited: World, status: int) -> None:
+    """It was not held against this log, which is not to look as if it had been."""
+    port = audited.servers[1].port
+    audited.servers[1].close()
+    audited.servers[1] = HttpServer(Address(host="127.0.0.1", port=port), lambda *_: Reply(status))
+    followed = follow(open_source(public(audited)), {NAMESPACE: audited.root}, State(origin=ORIGIN), int(time.time()))
+    assert [note[-11:] for note in followed.notes] == [f"answers {status}"]
+
+
+def test_a_state_of_another_log_is_refused(tmp_path: Path) -> None:
+    write_state(tmp_path / "seen.json", State(origin="other.example", size=9, root=bytes(32)))
+    with pytest.raises(ConfigError, match=r"log other\.example, not of"):
+        read_state(tmp_path / "seen.json", ORIGIN)
 
 
 @pytest.mark.parametrize(
@@ -268,7 +344,7 @@ def test_a_witness_that_is_away_is_a_note(audited: World) -> None:
 def test_a_state_that_does_not_read_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "seen.json").write_bytes(content)
     with pytest.raises(ConfigError):
-        read_state(tmp_path / "seen.json")
+        read_state(tmp_path / "seen.json", ORIGIN)
 
 
 # -- over HTTP
