@@ -193,6 +193,33 @@ def test_over_http_it_says_what_the_specification_says(served: str) -> None:
     assert request("GET", f"{served}/{'0' * 64}/checkpoint").status == 404
 
 
+def test_a_state_that_was_damaged_while_it_runs_is_its_own_fault_and_nothing_is_cosigned(
+    served: str, tmp_path: Path
+) -> None:
+    url = served + "/add-checkpoint"
+    assert request("POST", url, asking(0, 7)).status == 200
+    file = tmp_path / "witness" / "logs" / origin_hash(ORIGIN) / "checkpoint"
+    kept = file.read_bytes()
+    for damaged in (b"", kept[:-9], signed(checkpoint(7)).to_bytes()):
+        file.write_bytes(damaged)
+        assert (request("POST", url, asking(7, 9)).status, file.read_bytes()) == (500, damaged)
+    file.write_bytes(kept)
+    assert request("POST", url, asking(7, 9)).status == 200
+
+
+def test_a_witness_that_was_put_back_takes_up_what_continues_its_old_state(served: str, tmp_path: Path) -> None:
+    """It cannot know what it forgot; the log's next proof brings it forward, and no other history from there does."""
+    url = served + "/add-checkpoint"
+    file = tmp_path / "witness" / "logs" / origin_hash(ORIGIN) / "checkpoint"
+    assert request("POST", url, asking(0, 7)).status == 200
+    kept = file.read_bytes()
+    assert request("POST", url, asking(7, 9)).status == 200
+    file.write_bytes(kept)
+    assert request("POST", url, asking(9, 12)).body == b"7\n"
+    assert request("POST", url, forged(7, 12, b"another first")).status == 422
+    assert request("POST", url, asking(7, 12)).status == 200
+
+
 def endpoint(key: VerifierKey, url: str) -> Endpoint:
     return Endpoint(key, url)
 
