@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -12,8 +12,9 @@ import click
 from hsm_app.cli.files import check_place, read_whole
 from hsm_app.errors import ConfigError, LogError, QuorumError
 from hsm_app.evidence.verdict import Outcome, Verdicts
-from hsm_app.fleet.root_of_trust import RootOfTrust, check_expiry, parse_root_of_trust
-from hsm_app.monitor.following import Followed, by_namespace, follow
+from hsm_app.fleet.root_of_trust import check_expiry, parse_root_of_trust
+from hsm_app.monitor.following import Followed, follow
+from hsm_app.monitor.lineage import Lineage, lineages
 from hsm_app.monitor.source import open_source
 from hsm_app.monitor.state import read_state, write_state
 from hsm_app.monitor.verdicts import Look, look
@@ -21,6 +22,7 @@ from hsm_app.tlog.checkpoint import Checkpoint
 from hsm_app.tlog.tiles import Fetch
 
 File = click.Path(path_type=Path, dir_okay=False)
+SUCCESSOR = "What followed a document, as `root-of-trust sign` made it; in order, may be repeated."
 
 
 @click.group()
@@ -31,11 +33,20 @@ def log() -> None:
 @log.command()
 @click.argument("location")
 @click.option("--root-of-trust", "document", type=File, required=True, help="Whom you believe.")
+@click.option("--successor", "successors", type=File, multiple=True, help=SUCCESSOR)
 @click.option("--namespace", help="Must be the document's; for scripts that want to be sure.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="The last so many epochs.")
 @click.option("--state", type=File, help="What a monitor has kept; consistency is held against it. Nothing is written.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
-def verify(location: str, document: Path, namespace: str | None, limit: int, state: Path | None, as_json: bool) -> None:
+def verify(
+    location: str,
+    document: Path,
+    successors: tuple[Path, ...],
+    namespace: str | None,
+    limit: int,
+    state: Path | None,
+    as_json: bool,
+) -> None:
     """Check every epoch of a namespace in the log at LOCATION, an address or a directory: one line for each check.
 
     Each line says PASS, FAIL or NOT-PROVEN and a reason; without --state, consistency is NOT-PROVEN. Ends with 0 when
@@ -44,10 +55,11 @@ def verify(location: str, document: Path, namespace: str | None, limit: int, sta
 
     Example: hsm-vault log verify https://log.example --root-of-trust root-of-trust.json --limit 3
     """
-    root = _root(document)
-    if namespace not in (None, root.namespace):
-        raise ConfigError(f"{document} is for {root.namespace}, not for {namespace}", "Give that namespace's document")
-    seen = look(open_source(location), root, now=int(time.time()), seen=_kept(state, root.origin), limit=limit)
+    (line,) = _lines_of_trust((document,), successors).values()
+    if namespace not in (None, line.last.namespace):
+        raise ConfigError(f"{document} is for {line.last.namespace}, not for {namespace}", "Give the other document")
+    kept = _kept(state, line.last.origin)
+    seen = look(open_source(location), line, now=int(time.time()), seen=kept, limit=limit)
     click.echo(json.dumps(_as_json(seen)) if as_json else "\n".join(_lines(seen)))
     if seen.has_failed:
         raise LogError(_failed(seen), "a check failed", "Do not use keys of this log before you know why")
@@ -57,10 +69,18 @@ def verify(location: str, document: Path, namespace: str | None, limit: int, sta
 @log.command()
 @click.argument("location")
 @click.option("--root-of-trust", "documents", type=File, multiple=True, required=True, help="One for each namespace.")
+@click.option("--successor", "successors", type=File, multiple=True, help=SUCCESSOR)
 @click.option("--state", type=File, required=True, help="Where the monitor keeps what it has seen.")
 @click.option("--every", type=click.IntRange(1), metavar="SECONDS", help="Go on looking; without it, look once.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each look.")
-def monitor(location: str, documents: tuple[Path, ...], state: Path, every: int | None, as_json: bool) -> None:
+def monitor(
+    location: str,
+    documents: tuple[Path, ...],
+    successors: tuple[Path, ...],
+    state: Path,
+    every: int | None,
+    as_json: bool,
+) -> None:
     """Follow the log at LOCATION: print each new epoch and what changed in it, and fail when the log cheats.
 
     Ends with 10 on a split view, a rollback, keys that the root of trust does not know, a gap between epochs, or too
@@ -70,10 +90,10 @@ def monitor(location: str, documents: tuple[Path, ...], state: Path, every: int 
     Example: hsm-vault log monitor https://log.example --root-of-trust root-of-trust.json --state seen.json
     """
     check_place(state)
-    roots, fetch = by_namespace([_root(document) for document in documents]), open_source(location)
+    lines, fetch = _lines_of_trust(documents, successors), open_source(location)
     while True:
         try:
-            _look_once(fetch, roots, state, as_json)
+            _look_once(fetch, lines, state, as_json)
         except QuorumError as error:
             if every is None:
                 raise
@@ -83,10 +103,10 @@ def monitor(location: str, documents: tuple[Path, ...], state: Path, every: int 
         time.sleep(every)
 
 
-def _look_once(fetch: Fetch, roots: Mapping[str, RootOfTrust], state: Path, as_json: bool) -> None:
-    kept = read_state(state, next(iter(roots.values())).origin)
+def _look_once(fetch: Fetch, lines: Mapping[str, Lineage], state: Path, as_json: bool) -> None:
+    kept = read_state(state, next(iter(lines.values())).last.origin)
     try:
-        followed = follow(fetch, roots, kept, int(time.time()))
+        followed = follow(fetch, lines, kept, int(time.time()))
     except LogError as error:
         if as_json:
             click.echo(json.dumps({"alarm": {"check": error.check, "what": error.what}}))
@@ -95,10 +115,14 @@ def _look_once(fetch: Fetch, roots: Mapping[str, RootOfTrust], state: Path, as_j
     _tell(followed, as_json)
 
 
-def _root(path: Path) -> RootOfTrust:
-    root = parse_root_of_trust(read_whole(path))
-    check_expiry(root, int(time.time()))
-    return root
+def _lines_of_trust(documents: Sequence[Path], successors: Sequence[Path]) -> Mapping[str, Lineage]:
+    lines = lineages(
+        [parse_root_of_trust(read_whole(path)) for path in documents],
+        [read_whole(path).strip() for path in successors],
+    )
+    for line in lines.values():
+        check_expiry(line.last, int(time.time()))
+    return lines
 
 
 def _kept(state: Path | None, origin: str) -> Checkpoint | None:

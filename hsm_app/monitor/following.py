@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hsm_app.errors import ConfigError, LogError
-from hsm_app.fleet.bundle import check_witnesses, parse_entry, verified_manifest
+from hsm_app.fleet.bundle import Entry, check_witnesses, parse_entry, verified_manifest
 from hsm_app.fleet.manifest import Manifest
 from hsm_app.fleet.manifest_json import parse_manifest
 from hsm_app.fleet.publication import changes, check_fleets_go_on
 from hsm_app.fleet.root_of_trust import RootOfTrust
+from hsm_app.monitor.lineage import Lineage
 from hsm_app.monitor.source import fetch_entries
 from hsm_app.monitor.state import State
 from hsm_app.monitor.verdicts import check_tiles, fetch_checkpoint
@@ -52,22 +53,12 @@ class Followed:
     notes: Sequence[str]
 
 
-def by_namespace(documents: Sequence[RootOfTrust]) -> Mapping[str, RootOfTrust]:
-    """Return the roots of trust of one log by their namespaces. ConfigError for two logs, or a namespace twice."""
-    roots = {root.namespace: root for root in documents}
-    if len(roots) != len(documents):
-        raise ConfigError("two roots of trust are of one namespace", "Give the last one of each namespace")
-    keys = {root.policy.log(root.origin).key.text for root in documents}
-    if len(keys) > 1:
-        raise ConfigError(f"the roots of trust name several logs: {', '.join(sorted(keys))}", "Follow each by itself")
-    return roots
-
-
-def follow(fetch: Fetch, roots: Mapping[str, RootOfTrust], state: State, now: int) -> Followed:
+def follow(fetch: Fetch, lines: Mapping[str, Lineage], state: State, now: int) -> Followed:
     """Look at what is new. LogError for a split view, a rollback, an unknown key, or an entry that is not what it says.
 
-    `roots` are of one log (`by_namespace`). QuorumError or StoreError when the log cannot be read.
+    `lines` by namespace, all of one log. QuorumError or StoreError when the log cannot be read.
     """
+    roots = {namespace: line.last for namespace, line in lines.items()}
     any_root = next(iter(roots.values()))
     note, checkpoint = fetch_checkpoint(fetch, any_root)
     read = tiles.reader(checkpoint.size, fetch)
@@ -76,11 +67,17 @@ def follow(fetch: Fetch, roots: Mapping[str, RootOfTrust], state: State, now: in
     proof = consistency_proof(state.size, checkpoint.size, read)
     verify_consistency(state.size, checkpoint.size, state.root, checkpoint.root, proof)
     check_tiles(checkpoint, read)
+    shown = _Shown(fetch, checkpoint, read)
     last, epochs = dict(state.last), list[NewEpoch]()
-    for index, manifest in _manifests(fetch, checkpoint, read, roots, state):
-        before = _at(fetch, checkpoint, read, last.get(manifest.namespace))
-        epochs.append(_new_epoch(index, manifest, before))
+    for index, entry, manifest in _manifests(shown, lines, state):
+        before = shown.at(last.get(manifest.namespace))
+        epochs.append(_new_epoch(index, manifest, before and before[1]))
+        lines[manifest.namespace].check_order(entry, before and before[0], is_last=False)
         last[manifest.namespace] = index
+    for namespace in {one.namespace for one in epochs}:
+        newest = shown.at(last[namespace])
+        if newest is not None:
+            lines[namespace].check_order(newest[0], None, is_last=True)
     for root in roots.values():
         check_witnesses(note, root, now)
     notes = list(compare_with_witnesses(fetch, checkpoint, any_root.policy.log(any_root.origin).key, _asked(roots)))
@@ -98,24 +95,49 @@ def _asked(roots: Mapping[str, RootOfTrust]) -> list[tuple[str, Endpoint]]:
     return list(found.values())
 
 
-def _manifests(
-    fetch: Fetch, checkpoint: Checkpoint, read: Read, roots: Mapping[str, RootOfTrust], state: State
-) -> Iterator[tuple[int, Manifest]]:
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What the log shows under one checkpoint."""
+
+    fetch: Fetch
+    checkpoint: Checkpoint
+    read: Read
+
+    def entries(self, first: int) -> Iterator[tuple[int, bytes]]:
+        """Yield the entries from `first` on. LogError for one that is not in the tree."""
+        for index, raw in enumerate(fetch_entries(self.fetch, self.checkpoint.size, first), first):
+            self._check_included(raw, index)
+            yield index, raw
+
+    def at(self, index: int | None) -> tuple[Entry, Manifest] | None:
+        """Return an entry that was looked at before. LogError when the log shows another one now."""
+        if index is None:
+            return None
+        raw = fetch_entries(self.fetch, self.checkpoint.size, index)[0]
+        self._check_included(raw, index)
+        entry = parse_entry(raw)
+        return entry, parse_manifest(entry.auditor.payload)
+
+    def _check_included(self, raw: bytes, index: int) -> None:
+        size = self.checkpoint.size
+        verify_inclusion(leaf_hash(raw), index, size, inclusion_proof(index, size, self.read), self.checkpoint.root)
+
+
+def _manifests(shown: _Shown, lines: Mapping[str, Lineage], state: State) -> Iterator[tuple[int, Entry, Manifest]]:
     """Yield what is to be looked at: the new entries, and all of a namespace of which nothing was seen yet."""
-    first = 0 if roots.keys() - state.last.keys() else state.size
-    for index, raw in enumerate(fetch_entries(fetch, checkpoint.size, first), first):
-        _check_included(raw, index, checkpoint, read)
-        wanted = roots if index >= state.size else {n: root for n, root in roots.items() if n not in state.last}
+    first = 0 if lines.keys() - state.last.keys() else state.size
+    for index, raw in shown.entries(first):
+        wanted = lines if index >= state.size else {n: line for n, line in lines.items() if n not in state.last}
         try:
-            manifest = _manifest(raw, wanted)
+            found = _manifest(raw, wanted)
         except LogError as error:
             raise LogError(error.check, f"entry {index}: {error.what}", error.todo) from None
-        if manifest is not None:
-            yield index, manifest
+        if found is not None:
+            yield index, *found
 
 
-def _manifest(raw: bytes, roots: Mapping[str, RootOfTrust]) -> Manifest | None:
-    """Return the manifest of an entry of a watched namespace. LogError for one that unknown keys signed."""
+def _manifest(raw: bytes, lines: Mapping[str, Lineage]) -> tuple[Entry, Manifest] | None:
+    """Return an entry of a watched namespace, with its manifest. LogError for one that unknown keys signed."""
     try:
         entry = parse_entry(raw)
     except LogError:
@@ -123,26 +145,12 @@ def _manifest(raw: bytes, roots: Mapping[str, RootOfTrust]) -> Manifest | None:
     try:
         namespace = parse_manifest(entry.auditor.payload).namespace
     except ConfigError as error:
-        if any(root.auditors.has_signed(entry.auditor) for root in roots.values()):
+        if any(line.has_audited(entry) for line in lines.values()):
             raise LogError("artifact", f"the auditor signed a manifest that does not read: {error.what}") from None
         return None
-    if namespace not in roots:
+    if namespace not in lines:
         return None
-    return verified_manifest(entry, roots[namespace])
-
-
-def _at(fetch: Fetch, checkpoint: Checkpoint, read: Read, index: int | None) -> Manifest | None:
-    """Return the manifest of an entry that was looked at before. LogError when the log shows another one now."""
-    if index is None:
-        return None
-    raw = fetch_entries(fetch, checkpoint.size, index)[0]
-    _check_included(raw, index, checkpoint, read)
-    return parse_manifest(parse_entry(raw).auditor.payload)
-
-
-def _check_included(raw: bytes, index: int, checkpoint: Checkpoint, read: Read) -> None:
-    proof = inclusion_proof(index, checkpoint.size, read)
-    verify_inclusion(leaf_hash(raw), index, checkpoint.size, proof, checkpoint.root)
+    return entry, verified_manifest(entry, lines[namespace].of(entry))
 
 
 def _new_epoch(index: int, manifest: Manifest, before: Manifest | None) -> NewEpoch:

@@ -30,6 +30,7 @@ from hsm_app.fleet.manifest import Manifest
 from hsm_app.fleet.manifest_json import parse_manifest
 from hsm_app.fleet.publication import check_fleets_go_on
 from hsm_app.fleet.root_of_trust import RootOfTrust
+from hsm_app.monitor.lineage import Lineage
 from hsm_app.monitor.source import fetch_entries
 from hsm_app.tlog import tiles
 from hsm_app.tlog.checkpoint import Checkpoint, signed_checkpoint
@@ -89,8 +90,9 @@ class _Found:
     manifest: Manifest | None
 
 
-def look(fetch: Fetch, root: RootOfTrust, *, now: int, seen: Checkpoint | None, limit: int) -> Look:
+def look(fetch: Fetch, line: Lineage, *, now: int, seen: Checkpoint | None, limit: int) -> Look:
     """Look at the last `limit` epochs of a namespace. QuorumError or StoreError when the log cannot be read."""
+    root = line.last
     try:
         note, checkpoint = fetch_checkpoint(fetch, root)
     except LogError as error:
@@ -103,7 +105,7 @@ def look(fetch: Fetch, root: RootOfTrust, *, now: int, seen: Checkpoint | None, 
         "freshness": attempt(lambda: check_witnesses(note, root, now), "cosigned lately"),
     }
     try:
-        found = _find(fetch_entries(fetch, checkpoint.size, 0), root)
+        found = _find(fetch_entries(fetch, checkpoint.size, 0), line)
     except LogError as error:
         return Look(checkpoint, (), {**log, "artifact": Verdict(Outcome.FAIL, error.what)})
     if not found:
@@ -111,7 +113,7 @@ def look(fetch: Fetch, root: RootOfTrust, *, now: int, seen: Checkpoint | None, 
     shown = found[-limit:]
     before = found[-limit - 1] if len(found) > limit else None
     epochs = [
-        _epoch(one, previous, checkpoint, read, root, now=now if one is found[-1] else None, log=log)
+        _epoch(one, previous, checkpoint, read, line, now=now if one is found[-1] else None, log=log)
         for previous, one in pairwise([before, *shown])
         if one is not None
     ]
@@ -149,7 +151,7 @@ def _consistency(checkpoint: Checkpoint, seen: Checkpoint | None, read: Read) ->
     return attempt(check, f"continues the tree of {seen.size} entries")
 
 
-def _find(entries: list[bytes], root: RootOfTrust) -> list[_Found]:
+def _find(entries: list[bytes], line: Lineage) -> list[_Found]:
     """Return the namespace's entries, and those that its keys signed and that do not read."""
     found = []
     for index, raw in enumerate(entries):
@@ -161,7 +163,7 @@ def _find(entries: list[bytes], root: RootOfTrust) -> list[_Found]:
             manifest: Manifest | None = parse_manifest(entry.auditor.payload)
         except ConfigError:
             manifest = None
-        is_ours = root.auditors.has_signed(entry.auditor) if manifest is None else manifest.namespace == root.namespace
+        is_ours = line.has_audited(entry) if manifest is None else manifest.namespace == line.last.namespace
         if is_ours:
             found.append(_Found(index, raw, entry, manifest))
     return found
@@ -172,13 +174,13 @@ def _epoch(
     previous: _Found | None,
     checkpoint: Checkpoint,
     read: Read,
-    root: RootOfTrust,
+    line: Lineage,
     *,
     now: int | None,
     log: Verdicts,
 ) -> EpochVerdicts:
     """`now` is None for an epoch that another one has followed."""
-    entry, manifest = one.entry, one.manifest
+    entry, manifest, root = one.entry, one.manifest, line.of(one.entry)
     if manifest is None:
         unread = Verdict(Outcome.NOT_PROVEN, "not looked at: the manifest does not read")
         verdicts = {**log, "artifact": Verdict(Outcome.FAIL, "its manifest does not read")}
@@ -194,7 +196,7 @@ def _epoch(
         "digest": attempt(
             lambda: check_countersignature(entry.operator, manifest, entry.auditor), manifest.digest.hex()
         ),
-        "auditor-signature": _signed(root.auditors.has_signed(entry.auditor), "auditors"),
+        "auditor-signature": _audited(one, previous, line, is_last=now is not None),
         "counter-signature": _signed(root.operators.has_signed(entry.operator), "operators"),
         "inclusion": attempt(include, f"entry {one.index} of {checkpoint.size}"),
         "delta": _delta(manifest, previous),
@@ -202,6 +204,16 @@ def _epoch(
     if now is not None and log["freshness"].outcome is Outcome.PASS:
         verdicts["freshness"] = attempt(lambda: check_time(manifest, root, now), "cosigned lately, and valid now")
     return EpochVerdicts(one.index, manifest, {check: verdicts[check] for check in CHECKS})
+
+
+def _audited(one: _Found, previous: _Found | None, line: Lineage, *, is_last: bool) -> Verdict:
+    root = line.of(one.entry)
+    signed = _signed(root.auditors.has_signed(one.entry.auditor), "auditors")
+    if signed.outcome is not Outcome.PASS:
+        return signed
+    before = previous.entry if previous else None
+    under = f"{signed.why}, under version {root.version} of the root of trust"
+    return attempt(lambda: line.check_order(one.entry, before, is_last=is_last), under)
 
 
 def _signed(is_signed: bool, who: str) -> Verdict:

@@ -21,8 +21,10 @@ from hsm_app.errors import ConfigError, LogError, QuorumError
 from hsm_app.evidence.verdict import Outcome
 from hsm_app.fleet.countersignature import MANIFEST_TYPE
 from hsm_app.fleet.dsse import sign_envelope
+from hsm_app.fleet.root_of_trust import ROOT_TYPE, Role, RootOfTrust
 from hsm_app.key_files import read_key_file
-from hsm_app.monitor.following import by_namespace, follow
+from hsm_app.monitor.following import follow
+from hsm_app.monitor.lineage import Lineage, lineages
 from hsm_app.monitor.source import open_source
 from hsm_app.monitor.state import State, read_state, write_state
 from hsm_app.monitor.verdicts import CHECKS, Look, fetch_checkpoint, look
@@ -74,7 +76,9 @@ def public(audited: World) -> str:
 
 
 def seen(audited: World, *, now: int | None = None, limit: int = 50) -> Look:
-    return look(open_source(public(audited)), audited.root, now=now or int(time.time()), seen=None, limit=limit)
+    return look(
+        open_source(public(audited)), Lineage((audited.root,)), now=now or int(time.time()), seen=None, limit=limit
+    )
 
 
 def failed(seen: Look) -> set[str]:
@@ -83,7 +87,7 @@ def failed(seen: Look) -> set[str]:
 
 
 def watch(audited: World, state: State | None = None, now: int | None = None) -> State:
-    roots = {NAMESPACE: audited.root}
+    roots = {NAMESPACE: Lineage((audited.root,))}
     return follow(open_source(public(audited)), roots, state or State(origin=ORIGIN), now or int(time.time())).state
 
 
@@ -110,10 +114,10 @@ def test_the_last_epochs_are_shown_when_a_limit_is_given(audited: World) -> None
 def test_growth_is_proved_to_who_looked_before(audited: World) -> None:
     before = seen(audited).checkpoint
     append(audited, b"more")
-    found = look(open_source(public(audited)), audited.root, now=int(time.time()), seen=before, limit=1)
+    found = look(open_source(public(audited)), Lineage((audited.root,)), now=int(time.time()), seen=before, limit=1)
     assert found.log["consistency"].outcome is Outcome.PASS
     forged = before.__class__(before.origin, before.size, bytes(32)) if before else None
-    found = look(open_source(public(audited)), audited.root, now=int(time.time()), seen=forged, limit=1)
+    found = look(open_source(public(audited)), Lineage((audited.root,)), now=int(time.time()), seen=forged, limit=1)
     assert failed(found) == {"consistency"}
 
 
@@ -213,7 +217,7 @@ def test_what_does_not_read_has_all_its_lines(audited: World) -> None:
 
 
 def test_where_no_log_is_the_place_is_what_is_wrong(audited: World) -> None:
-    found = look(open_source(str(audited.auditor)), audited.root, now=int(time.time()), seen=None, limit=1)
+    found = look(open_source(str(audited.auditor)), Lineage((audited.root,)), now=int(time.time()), seen=None, limit=1)
     assert "Name the log's address" in found.log["proof"].why
     assert failed(found) == {"proof"}
 
@@ -222,7 +226,7 @@ def test_where_no_log_is_the_place_is_what_is_wrong(audited: World) -> None:
 
 
 def test_each_epoch_is_told_once_with_what_changed(audited: World, tmp_path: Path) -> None:
-    fetch, roots = open_source(public(audited)), {NAMESPACE: audited.root}
+    fetch, roots = open_source(public(audited)), {NAMESPACE: Lineage((audited.root,))}
     first = follow(fetch, roots, State(origin=ORIGIN), int(time.time()))
     assert [one.epoch for one in first.epochs] == [1, 2, 3]
     write_state(tmp_path / "seen.json", first.state)
@@ -244,13 +248,13 @@ def test_a_rollback_is_an_alarm(audited: World) -> None:
     append(audited, b"more")
     state = watch(audited)
     with pytest.raises(LogError, match="ROLLBACK"):
-        follow(open_source(str(kept)), {NAMESPACE: audited.root}, state, int(time.time()))
+        follow(open_source(str(kept)), {NAMESPACE: Lineage((audited.root,))}, state, int(time.time()))
 
 
 def test_a_namespace_is_looked_at_from_the_beginning_the_first_time(audited: World) -> None:
     """Whatever was seen of others: nothing of its own was."""
     state = watch(audited)
-    roots = {NAMESPACE: audited.root}
+    roots = {NAMESPACE: Lineage((audited.root,))}
     others = replace(state, last={"vault.example/others": 1})
     first = follow(open_source(public(audited)), roots, others, int(time.time()))
     assert [one.epoch for one in first.epochs] == [1, 2, 3]
@@ -272,11 +276,11 @@ def test_an_entry_that_was_seen_is_not_shown_with_another_content_later(audited:
 
 def test_roots_of_trust_are_of_one_log_and_one_of_each_namespace(audited: World) -> None:
     other = replace(audited.root, namespace="vault.example/others")
-    assert by_namespace([audited.root, other]).keys() == {NAMESPACE, "vault.example/others"}
+    assert lineages([audited.root, other], []).keys() == {NAMESPACE, "vault.example/others"}
     with pytest.raises(ConfigError, match="one namespace"):
-        by_namespace([audited.root, audited.root])
+        lineages([audited.root, audited.root], [])
     with pytest.raises(ConfigError, match="several logs"):
-        by_namespace([audited.root, replace(trust.root_of_trust(), namespace="vault.example/others")])
+        lineages([audited.root, replace(trust.root_of_trust(), namespace="vault.example/others")], [])
 
 
 def forked(audited: World) -> None:
@@ -318,7 +322,9 @@ def test_a_split_view_is_an_alarm_when_witnesses_saw_the_other_side(audited: Wor
 
 def test_a_witness_that_is_away_is_a_note(audited: World) -> None:
     audited.servers[0].close()
-    followed = follow(open_source(public(audited)), {NAMESPACE: audited.root}, State(origin=ORIGIN), int(time.time()))
+    followed = follow(
+        open_source(public(audited)), {NAMESPACE: Lineage((audited.root,))}, State(origin=ORIGIN), int(time.time())
+    )
     assert any("w0" in note for note in followed.notes)
 
 
@@ -328,7 +334,9 @@ def test_a_witness_that_shows_nothing_is_a_note(audited: World, status: int) -> 
     port = audited.servers[1].port
     audited.servers[1].close()
     audited.servers[1] = HttpServer(Address(host="127.0.0.1", port=port), lambda *_: Reply(status))
-    followed = follow(open_source(public(audited)), {NAMESPACE: audited.root}, State(origin=ORIGIN), int(time.time()))
+    followed = follow(
+        open_source(public(audited)), {NAMESPACE: Lineage((audited.root,))}, State(origin=ORIGIN), int(time.time())
+    )
     assert [note[-11:] for note in followed.notes] == [f"answers {status}"]
 
 
@@ -347,6 +355,80 @@ def test_a_state_that_does_not_read_is_refused(tmp_path: Path, content: bytes) -
         read_state(tmp_path / "seen.json", ORIGIN)
 
 
+# -- after the root of trust was succeeded
+
+
+def rotated(audited: World, **changes: object) -> RootOfTrust:
+    """The next version, with another auditor and another operator."""
+    document = trust.root_of_trust(
+        version=2,
+        issued_at=int(time.time()) - 60,
+        expires_at=int(time.time()) + DAY,
+        auditors=Role(1, (trust.auditor(3).key,)),
+        operators=Role(1, (trust.operator(3).key,)),
+        policy=audited.root.policy_lines,
+        **changes,
+    )
+    signers = [
+        read_key_file(audited.auditor / "keys" / "auditor.pem"), trust.operator(), trust.auditor(3), trust.operator(3)
+    ]  # fmt: skip
+    line = lineages([audited.root], [sign_envelope(ROOT_TYPE, document.raw, signers)])
+    assert line[NAMESPACE] == Lineage((audited.root, document))
+    return document
+
+
+def test_epochs_of_before_and_after_a_rotation_are_believed_by_who_follows_it(audited: World) -> None:
+    new = rotated(audited)
+    both, fetch, now = Lineage((audited.root, new)), open_source(public(audited)), int(time.time())
+    state = watch(audited)
+    before = look(fetch, both, now=now, seen=None, limit=9)
+    assert failed(before) == {"auditor-signature"}  # the last one is not what clients believe now
+    assert [e.verdicts["auditor-signature"].outcome for e in before.epochs] == [
+        Outcome.PASS,
+        Outcome.PASS,
+        Outcome.FAIL,
+    ]
+    opened = audited.open()
+    last = opened.namespaces.last(NAMESPACE)
+    opened.close()
+    assert last is not None
+    fourth = following(last[2].raw)
+    append(audited, trust.entry_of(fourth, trust.auditor(3), trust.operator(3)))
+    after = look(fetch, both, now=now, seen=None, limit=9)
+    assert not failed(after)
+    assert "version 1" in after.epochs[2].verdicts["auditor-signature"].why
+    assert "version 2" in after.epochs[3].verdicts["auditor-signature"].why
+    assert failed(look(fetch, Lineage((new,)), now=now, seen=None, limit=9)) >= {"auditor-signature"}
+    for kept in (state, State(origin=ORIGIN)):
+        assert follow(fetch, {NAMESPACE: both}, kept, now).epochs[-1].epoch == 4
+    with pytest.raises(LogError):
+        watch(audited, state)  # who did not follow hears of keys that are unknown
+    append(audited, entry(following(fourth), audited=audited))
+    assert failed(look(fetch, both, now=now, seen=None, limit=9)) == {"auditor-signature"}
+    for kept in (state, State(origin=ORIGIN)):
+        with pytest.raises(LogError, match="given up"):
+            follow(fetch, {NAMESPACE: both}, kept, now)
+
+
+def test_an_epoch_under_old_keys_is_an_alarm_when_it_is_the_last(audited: World) -> None:
+    state, both = watch(audited), Lineage((audited.root, rotated(audited)))
+    fetch, now = open_source(public(audited)), int(time.time())
+    assert follow(fetch, {NAMESPACE: both}, state, now).epochs == []
+    opened = audited.open()
+    last = opened.namespaces.last(NAMESPACE)
+    opened.close()
+    assert last is not None
+    append(audited, entry(following(last[2].raw), audited=audited))
+    with pytest.raises(LogError, match="clients of version 2 do not believe it"):
+        follow(fetch, {NAMESPACE: both}, state, now)
+
+
+def test_a_successor_of_another_namespace_is_refused(audited: World) -> None:
+    document = trust.root_of_trust(version=2, namespace="vault.example/others")
+    with pytest.raises(ConfigError, match="not watched"):
+        lineages([audited.root], [sign_envelope(ROOT_TYPE, document.raw, [trust.auditor()])])
+
+
 # -- over HTTP
 
 
@@ -361,7 +443,7 @@ def test_is_no_address(location: str) -> None:
 def test_the_same_over_http(audited: World) -> None:
     server = HttpServer(Address(host="127.0.0.1", port=0), serving(audited.auditor / "public"))
     url = f"http://127.0.0.1:{server.port}"
-    found = look(open_source(url), audited.root, now=int(time.time()), seen=None, limit=9)
+    found = look(open_source(url), Lineage((audited.root,)), now=int(time.time()), seen=None, limit=9)
     assert not failed(found)
     assert len(found.epochs) == 3
     for path in ("/", "/../auditor.toml", "/keys/log.pem", "/tile/0/000.p/4/../../../../keys/log.pem", "/tile/0/000"):
@@ -371,4 +453,4 @@ def test_the_same_over_http(audited: World) -> None:
     assert "immutable" in request("GET", url + "/tile/0/000.p/4").headers["Cache-Control"]
     server.close()
     with pytest.raises(QuorumError):
-        look(open_source(url), audited.root, now=int(time.time()), seen=None, limit=9)
+        look(open_source(url), Lineage((audited.root,)), now=int(time.time()), seen=None, limit=9)
