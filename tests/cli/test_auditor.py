@@ -10,7 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hsm_app.cli.main import cli
-from hsm_app.errors import ConfigError
+from hsm_app.errors import ConfigError, LogError
+from hsm_app.fleet.countersignature import COUNTERSIGNATURE_TYPE
+from hsm_app.fleet.dsse import parse_envelope
+from hsm_app.key_files import read_key_file
 from hsm_app.tlog.note import COSIGNATURE
 from tests.auditor.world import World, manifest, world
 from tests.cli.command import well
@@ -78,3 +81,34 @@ def test_a_place_that_is_none_is_refused_before_anything_is_signed_or_logged(aud
     with pytest.raises(ConfigError, match="no directory"):
         well("auditor", "append", audited.auditor, *files)
     assert "0 entries" in well("auditor", "verify", audited.auditor)
+
+
+def test_parties_who_sign_at_home_reach_a_threshold_together(tmp_path: Path) -> None:
+    """A successor of the root of trust wants two operators and the auditor; none of them has another's key."""
+    people = {name: tmp_path / f"{name}.pem" for name in ("auditor", "first", "second")}
+    keys = {name: well("namespace", "keygen", "--out", path).strip() for name, path in people.items()}
+    (tmp_path / "policy").write_text("quorum none\n")
+    for version in ("1", "2"):
+        well("root-of-trust", "create", "--namespace", "vault.example", "--auditor", keys["auditor"],
+             "--operator", keys["first"], "--operator", keys["second"], "--operator-threshold", "2", "--log", LOG.text,
+             "--policy", tmp_path / "policy", "--version", version, "--out", tmp_path / f"{version}.json")  # fmt: skip
+    signed = [tmp_path / f"{name}.dsse" for name in people]
+    for path, out in zip(people.values(), signed, strict=True):
+        well("root-of-trust", "sign", tmp_path / "2.json", "--key", path, "--out", out)
+    well("namespace", "combine", *signed[:2], "--out", tmp_path / "few.dsse")
+    with pytest.raises(LogError, match="too few of the old document's operators"):
+        well("root-of-trust", "check", tmp_path / "1.json", tmp_path / "few.dsse")
+    well("namespace", "combine", *signed, "--out", tmp_path / "all.dsse")
+    assert "version 2" in well("root-of-trust", "check", tmp_path / "1.json", tmp_path / "all.dsse")
+
+
+def test_counter_signatures_of_two_operators_are_one_envelope(audited: World, tmp_path: Path) -> None:
+    (tmp_path / "one").write_bytes(audited.sign(manifest()))
+    for name in ("a", "b"):
+        well("namespace", "keygen", "--out", tmp_path / f"{name}.pem")
+        well("namespace", "countersign", tmp_path / "one", "--key", tmp_path / f"{name}.pem", "--manifest",
+             tmp_path / "manifest.json", "--out", tmp_path / f"{name}.dsse")  # fmt: skip
+    well("namespace", "combine", tmp_path / "a.dsse", tmp_path / "b.dsse", "--out", tmp_path / "both")
+    both = parse_envelope((tmp_path / "both").read_bytes().strip(), COUNTERSIGNATURE_TYPE)
+    keys = [read_key_file(tmp_path / f"{name}.pem").key for name in ("a", "b")]
+    assert both.signers(keys) == {key.id for key in keys}
