@@ -16,7 +16,7 @@ from hsm_app.auditor.log_directory import LogDirectory
 from hsm_app.auditor.namespaces import Namespaces
 from hsm_app.auditor.plexi import PlexiView
 from hsm_app.auditor.settings import read_auditor, read_roots
-from hsm_app.auditor.witnesses import gather
+from hsm_app.auditor.witnesses import gather, of_policy, with_older
 from hsm_app.durable import make_directories, replace_file
 from hsm_app.errors import ConfigError, LogError, StoreError
 from hsm_app.fleet.bundle import Entry, join_bundle, parse_entry, verified_manifest, verify_bundle
@@ -28,6 +28,7 @@ from hsm_app.fleet.publication import changes, check_publication
 from hsm_app.fleet.root_of_trust import RootOfTrust
 from hsm_app.key_files import read_key_file
 from hsm_app.signers import read_signer
+from hsm_app.tlog.policy import Endpoint
 from hsm_app.tlog.proof import TlogProof
 
 
@@ -94,7 +95,8 @@ class Auditor:
     def publish(self, envelope: bytes, countersignature: bytes, now: int) -> Published:
         """Log a counter-signed manifest, ask the witnesses, and return the bundle, verified as a client would.
 
-        LogError ("witnesses") when too few cosigned: the entry is logged, and doing this again asks them again.
+        LogError ("witnesses") when too few cosigned: the entry is logged, and doing this again asks them again. The
+        public sees the tree of before until enough have cosigned, so that nobody's monitor finds too few.
         """
         entry = parse_entry(envelope.strip() + b"\n" + countersignature.strip() + b"\n")
         manifest = parse_manifest(entry.auditor.payload)
@@ -103,12 +105,16 @@ class Auditor:
         index = self._index(entry, manifest, now)
         if self._plexi is not None:
             self._plexi.record(manifest, now)
-        gathered = gather(self.log.note, self.log.prove_growth, root.policy.witnesses)
-        self.log.publish(gathered.note)
-        proof = TlogProof(index, tuple(self.log.prove(index)), gathered.note.to_bytes())
+        gathered = gather(self.log.note, self.log.prove_growth, self._witnesses(root))
+        before = self.log.published()
+        note = with_older(gathered.note, before)
+        if before is not None and before.text == note.text:
+            self.log.publish(note)  # it has all that it had, and what is new
+        proof = TlogProof(index, tuple(self.log.prove(index)), of_policy(note, root.policy, root.origin).to_bytes())
         bundle = join_bundle(entry.raw, proof)
         try:
             verify_bundle(bundle, root, now=now, seen=None)
+            self.log.publish(note)
         except LogError as error:
             why = "; ".join(f"{name}: {reason}" for name, reason in gathered.missing.items())
             raise LogError(
@@ -124,6 +130,15 @@ class Auditor:
                 f"Enter its root of trust in {self._root / 'auditor.toml'}",
             )
         return self._roots[namespace]
+
+    def _witnesses(self, root: RootOfTrust) -> Mapping[str, Endpoint]:
+        """Return the witnesses of a namespace, and those of the others: they share the log's one checkpoint."""
+        found = dict(root.policy.witnesses)
+        for namespace, other in self._roots.items():
+            keys = {endpoint.key for endpoint in found.values()}
+            more = {name: end for name, end in other.policy.witnesses.items() if end.key not in keys}
+            found |= {f"{name} (of {namespace})": end for name, end in more.items()}
+        return found
 
     def _index(self, entry: Entry, manifest: Manifest, now: int) -> int:
         """Return the entry's place in the log; append it unless it is the namespace's last one."""

@@ -11,7 +11,7 @@ from hsm_app.net.http import request
 from hsm_app.tlog.checkpoint import Checkpoint, parse_number
 from hsm_app.tlog.cosignature import cosigned_at
 from hsm_app.tlog.note import Note, NoteSignature, parse_note
-from hsm_app.tlog.policy import Endpoint
+from hsm_app.tlog.policy import Endpoint, Policy
 from hsm_app.tlog.witness_exchange import CONFLICT, OK, PATH, encode_request
 
 ANSWER_LIMIT = 16 * 1024  # bytes of cosignature lines
@@ -65,6 +65,23 @@ def cosignatures(note: Note, prove: Prove, endpoint: Endpoint, seconds: float) -
     if cosigned_at(Note(note.text, tuple(lines)), endpoint.key) is None:
         raise LogError("witnesses", f"{endpoint.key.name} answered without its cosignature")
     return lines
+
+
+def with_older(note: Note, before: Note | None) -> Note:
+    """Return the note with the lines of an earlier one over the same text, of keys that have no line in it now.
+
+    So a witness that is away for an hour takes nothing from what it said before; how old that is, every reader asks.
+    """
+    if before is None or before.text != note.text:
+        return note
+    there = {(one.name, one.key_id) for one in note.signatures}
+    return note.with_signatures(one for one in before.signatures if (one.name, one.key_id) not in there)
+
+
+def of_policy(note: Note, policy: Policy, origin: str) -> Note:
+    """Return the note with the lines of a policy's log and witnesses only: what a bundle of its namespace needs."""
+    keys = [policy.log(origin).key, *(endpoint.key for endpoint in policy.witnesses.values())]
+    return Note(note.text, tuple(one for one in note.signatures if any(one.is_of(key) for key in keys)))
 
 
 def _ask(note: Note, old: int, proof: list[bytes], endpoint: Endpoint, seconds: float) -> tuple[int, bytes]:
