@@ -106,10 +106,7 @@ class Auditor:
         if self._plexi is not None:
             self._plexi.record(manifest, now)
         gathered = gather(self.log.note, self.log.prove_growth, self._witnesses(root))
-        before = self.log.published()
-        note = with_older(gathered.note, before)
-        if before is not None and before.text == note.text:
-            self.log.publish(note)  # it has all that it had, and what is new
+        note = with_older(gathered.note, self.log.published())
         proof = TlogProof(index, tuple(self.log.prove(index)), of_policy(note, root.policy, root.origin).to_bytes())
         bundle = join_bundle(entry.raw, proof)
         try:

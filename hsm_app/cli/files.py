@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from hsm_app.durable import replace_file
@@ -30,7 +31,7 @@ def check_place(path: Path) -> None:
 
 def write_once(path: Path, data: bytes) -> None:
     """Write a new file durably. ConfigError when it exists with other content; the same content is fine."""
-    if path.exists():
+    if os.path.lexists(path):
         if read_whole(path) == data:
             return
         raise ConfigError(f"{path} exists, with other content", "Choose another file")

@@ -41,12 +41,13 @@ def read_state(path: Path, origin: str) -> State:
     ConfigError for one that does not read or is of another log, whose size and root would look like a fraud here;
     StoreError when it cannot be read.
     """
-    if not path.exists():
-        return State(origin=origin)
     try:
-        of = load_document(path.read_bytes(), str(path), LIMIT).members("origin", "size", "root", "last")
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return State(origin=origin)
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}", "Check the path and its rights") from error
+    of = load_document(raw, str(path), LIMIT).members("origin", "size", "root", "last")
     size, listed = of("size").integer(0, 1 << 53), of("last").value
     if not isinstance(listed, dict):
         of("last").refuse("is not an object")
