@@ -106,7 +106,8 @@ class Auditor:
         if self._plexi is not None:
             self._plexi.record(manifest, now)
         gathered = gather(self.log.note, self.log.prove_growth, self._witnesses(root))
-        note = with_older(gathered.note, self.log.published())
+        # When a witness says that it saw more, or something else, what others said before is no comfort.
+        note = gathered.note if gathered.is_contradicted else with_older(gathered.note, self.log.published())
         proof = TlogProof(index, tuple(self.log.prove(index)), of_policy(note, root.policy, root.origin).to_bytes())
         bundle = join_bundle(entry.raw, proof)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -143,6 +144,23 @@ def test_a_witness_that_is_away_takes_no_cosignature_from_the_public(audited: Wo
     opened = audited.open()
     assert opened.log.checkpoint.size == 2
     opened.close()
+
+
+def test_an_auditor_that_was_put_back_hears_so_though_its_old_cosignatures_are_fresh(audited: World) -> None:
+    raw = manifest()
+    envelope = audited.sign(raw)
+    counter = audited.countersign(envelope)
+    audited.publish(envelope, counter)
+    shutil.copytree(audited.auditor, audited.directory / "kept")
+    audited.whole(following(raw))
+    shutil.rmtree(audited.auditor)
+    (audited.directory / "kept").rename(audited.auditor)
+    before = public_note(audited)
+    with pytest.raises(LogError, match="more than it has"):
+        audited.publish(envelope, counter)
+    with pytest.raises(LogError, match="refused: 422"):
+        audited.whole(following(raw, fleets=(trust.next_members(),)))
+    assert public_note(audited) == before
 
 
 def test_witnesses_of_every_namespace_cosign_and_a_bundle_carries_its_own(audited: World) -> None:
