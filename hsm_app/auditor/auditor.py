@@ -31,6 +31,8 @@ from hsm_app.signers import read_signer
 from hsm_app.tlog.policy import Endpoint
 from hsm_app.tlog.proof import TlogProof
 
+PUT_BACK = "This directory is not the newest one of its log; sign and append nothing here before you have found that"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
@@ -115,9 +117,8 @@ class Auditor:
             self.log.publish(note)
         except LogError as error:
             why = "; ".join(f"{name}: {reason}" for name, reason in gathered.missing.items())
-            raise LogError(
-                error.check, f"{error.what} ({why})" if why else error.what, "It is logged; give the same command again"
-            ) from None
+            todo = PUT_BACK if gathered.is_contradicted else "It is logged; give the same command again"
+            raise LogError(error.check, f"{error.what} ({why})" if why else error.what, todo) from None
         return Published(index=index, size=self.log.checkpoint.size, missing=gathered.missing, bundle=bundle)
 
     def root_of(self, namespace: str) -> RootOfTrust:
