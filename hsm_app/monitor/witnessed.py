@@ -57,6 +57,14 @@ def _check_same_history(fetch: Fetch, ours: Checkpoint, theirs: Checkpoint, name
     old, new = sorted((ours, theirs), key=lambda one: one.size)
     try:
         proof = consistency_proof(old.size, new.size, tiles.reader(new.size, fetch))
+    except LogError as error:
+        raise LogError(
+            "consistency",
+            f"ROLLBACK: witness {name} saw a tree of {theirs.size} entries, and the log does not show how it goes with "
+            f"its own of {ours.size} ({error.what})",
+            "Look again; if it stays so, the log was put back, or hides a part",
+        ) from None
+    try:
         verify_consistency(old.size, new.size, old.root, new.root, proof)
     except LogError as error:
         raise LogError(

@@ -249,6 +249,8 @@ def test_a_rollback_is_an_alarm(audited: World) -> None:
     state = watch(audited)
     with pytest.raises(LogError, match="ROLLBACK"):
         follow(open_source(str(kept)), {NAMESPACE: Lineage((audited.root,))}, state, int(time.time()))
+    with pytest.raises(LogError, match="ROLLBACK: witness w0 saw a tree of 5"):  # for who looks for the first time, too
+        follow(open_source(str(kept)), {NAMESPACE: Lineage((audited.root,))}, State(origin=ORIGIN), int(time.time()))
 
 
 def test_a_namespace_is_looked_at_from_the_beginning_the_first_time(audited: World) -> None:
