@@ -13,8 +13,9 @@
 | freshness | they did so lately; of the last epoch also: its manifest is valid now |
 | delta | the epoch follows the one before it and names its digest |
 
-NOT-PROVEN is for what cannot be told from what is at hand: a first look has nothing to be consistent with, and the
-first epoch that is shown may have had another before it.
+NOT-PROVEN is for what cannot be told from what is at hand: a first look has nothing to be consistent with, the first
+epoch that is shown may have had another before it, and where the policy asks for no witness, nobody but the log's owner
+says that all see the same log, or that it is of today.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from hsm_app.tlog.merkle import (
     verify_inclusion,
 )
 from hsm_app.tlog.note import Note
+from hsm_app.tlog.policy import NONE
 from hsm_app.tlog.tiles import Fetch
 
 CHECKS = (
@@ -104,6 +106,8 @@ def look(fetch: Fetch, line: Lineage, *, now: int, seen: Checkpoint | None, limi
         "witnesses": attempt(lambda: check_cosigned(note, root), "the quorum cosigned"),
         "freshness": attempt(lambda: check_witnesses(note, root, now), "cosigned lately"),
     }
+    if root.policy.quorum == NONE:
+        log |= dict.fromkeys(("witnesses", "freshness"), Verdict(Outcome.NOT_PROVEN, "the policy asks for no witness"))
     try:
         found = _find(fetch_entries(fetch, checkpoint.size, 0), line)
     except LogError as error:
@@ -201,8 +205,10 @@ def _epoch(
         "inclusion": attempt(include, f"entry {one.index} of {checkpoint.size}"),
         "delta": _delta(manifest, previous),
     }
-    if now is not None and log["freshness"].outcome is Outcome.PASS:
-        verdicts["freshness"] = attempt(lambda: check_time(manifest, root, now), "cosigned lately, and valid now")
+    if now is not None and log["freshness"].outcome is not Outcome.FAIL:
+        valid = attempt(lambda: check_time(manifest, root, now), "cosigned lately, and valid now")
+        if valid.outcome is Outcome.FAIL or log["freshness"].outcome is Outcome.PASS:
+            verdicts["freshness"] = valid
     return EpochVerdicts(one.index, manifest, {check: verdicts[check] for check in CHECKS})
 
 

@@ -32,6 +32,7 @@ from hsm_app.monitor.witnessed import compare_with_witnesses
 from hsm_app.net.address import Address
 from hsm_app.net.http import HttpServer, Reply, request
 from hsm_app.tlog.checkpoint import Checkpoint
+from hsm_app.tlog.policy import NONE
 from hsm_app.tlog.tiles import Fetch
 from tests.auditor.world import DAY, World, following, manifest, world
 from tests.fleet import trust
@@ -220,6 +221,15 @@ def test_where_no_log_is_the_place_is_what_is_wrong(audited: World) -> None:
     found = look(open_source(str(audited.auditor)), Lineage((audited.root,)), now=int(time.time()), seen=None, limit=1)
     assert "Name the log's address" in found.log["proof"].why
     assert failed(found) == {"proof"}
+
+
+def test_without_witnesses_nothing_is_said_to_be_witnessed_or_fresh(audited: World) -> None:
+    alone = replace(audited.root, policy=replace(audited.root.policy, quorum=NONE))
+    found = look(open_source(public(audited)), Lineage((alone,)), now=int(time.time()), seen=None, limit=1)
+    unproven = {name for name, one in found.epochs[0].verdicts.items() if one.outcome is Outcome.NOT_PROVEN}
+    assert (unproven, failed(found)) == ({"consistency", "witnesses", "freshness"}, set())
+    later = int(time.time()) + 99 * DAY
+    assert failed(look(open_source(public(audited)), Lineage((alone,)), now=later, seen=None, limit=1)) == {"freshness"}
 
 
 # -- again and again
