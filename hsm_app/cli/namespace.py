@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from hsm_app.cli.files import read_whole, write_once
+from hsm_app.cli.files import check_place, read_whole, write_once
 from hsm_app.errors import LogError
 from hsm_app.fleet.countersignature import COUNTERSIGNATURE_TYPE, MANIFEST_TYPE, sign_countersignature
 from hsm_app.fleet.dsse import Envelope, combine_envelopes, parse_envelope
@@ -56,6 +56,7 @@ def keygen(
     Example: hsm-vault namespace keygen --module /usr/lib/softhsm/libsofthsm2.so --token operator --pin-file ./pin
     --out operator.toml
     """
+    check_place(out)  # or a key would lie in the token that no file names
     if module is None:
         key = make_key_file(out, KeyAlgorithm(algorithm)).key
     elif label is None or pin_file is None:

@@ -83,6 +83,13 @@ def test_a_place_that_is_none_is_refused_before_anything_is_signed_or_logged(aud
     assert "0 entries" in well("auditor", "verify", audited.auditor)
 
 
+def test_no_key_is_made_for_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    """The PIN file is missing too, and nobody came so far as to ask for it."""
+    token = ("--module", "/usr/lib/softhsm/libsofthsm2.so", "--token", "operator", "--pin-file", tmp_path / "pin")
+    with pytest.raises(ConfigError, match="no directory"):
+        well("namespace", "keygen", *token, "--out", tmp_path / "nowhere" / "key.toml")
+
+
 def test_parties_who_sign_at_home_reach_a_threshold_together(tmp_path: Path) -> None:
     """A successor of the root of trust wants two operators and the auditor; none of them has another's key."""
     people = {name: tmp_path / f"{name}.pem" for name in ("auditor", "first", "second")}
