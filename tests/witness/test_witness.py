@@ -109,6 +109,14 @@ def test_a_first_checkpoint_needs_no_proof_and_takes_none(witness: Witness) -> N
     assert witness.kept(ORIGIN) == Kept(0, EMPTY_ROOT)
 
 
+def test_an_empty_tree_has_one_root(witness: Witness) -> None:
+    """The specification wants 422 for it, not the 400 of what does not read."""
+    other = Checkpoint(ORIGIN, 0, bytes(32))
+    assert status(witness, encode_request(0, [], signed(other).to_bytes())) == 422
+    assert status(witness, encode_request(0, [], signed(other).to_bytes().replace(b"\n0\n", b"\n1\n"))) == 403
+    assert status(witness, encode_request(0, [], signed(Checkpoint(ORIGIN, 0, EMPTY_ROOT)).to_bytes())) == 200
+
+
 @given(st.binary(max_size=200).map(lambda tail: b"old 1\n" + tail) | st.binary(max_size=200))
 def test_any_bytes_are_a_request_in_its_one_encoding_or_refused(body: bytes) -> None:
     try:
