@@ -28,6 +28,7 @@ def compare_with_witnesses(
     """
     for name, endpoint in witnesses:
         if not endpoint.url:
+            yield f"witness {name} could not be asked: the policy names no address"
             continue
         try:
             theirs = _witnessed(endpoint, log)

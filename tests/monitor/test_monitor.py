@@ -352,6 +352,14 @@ def test_a_witness_that_shows_nothing_is_a_note(audited: World, status: int) -> 
     assert [note[-11:] for note in followed.notes] == [f"answers {status}"]
 
 
+def test_a_witness_without_address_is_a_note(audited: World) -> None:
+    fetch = open_source(public(audited))
+    _, checkpoint = fetch_checkpoint(fetch, audited.root)
+    silent = {name: replace(endpoint, url="") for name, endpoint in audited.root.policy.witnesses.items()}
+    notes = list(compare_with_witnesses(fetch, checkpoint, audited.root.policy.log(ORIGIN).key, silent.items()))
+    assert notes == [f"witness {name} could not be asked: the policy names no address" for name in ("w0", "w1")]
+
+
 def test_a_state_of_another_log_is_refused(tmp_path: Path) -> None:
     write_state(tmp_path / "seen.json", State(origin="other.example", size=9, root=bytes(32)))
     with pytest.raises(ConfigError, match=r"log other\.example, not of"):
