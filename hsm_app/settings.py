@@ -159,9 +159,17 @@ class _Reader:
         for mark in marks:
             if isinstance(mark, Between) and not mark.least <= read <= mark.most:
                 self._refuse(key, f"is {read}, not {mark.least} to {mark.most}", "Write a number in that range")
-            if isinstance(mark, Existing) and not (read.is_file() if mark is Existing.FILE else read.is_dir()):
-                self._refuse(key, f"names no {mark.value}: {read}", f"Create that {mark.value} or correct the path")
+            if isinstance(mark, Existing):
+                self._exists(read, mark, key)
         return read
+
+    def _exists(self, path: Path, mark: Existing, key: str) -> None:
+        try:
+            is_there = path.is_file() if mark is Existing.FILE else path.is_dir()
+        except OSError as error:  # no right to look into its directory, or a name that no file can have
+            self._refuse(key, f"names {path}: {error.strerror}", "Correct the path, or the rights of its directory")
+        if not is_there:
+            self._refuse(key, f"names no {mark.value}: {path}", f"Create that {mark.value} or correct the path")
 
     def _parsed(self, value: object, mark: Parsed, key: str) -> Any:
         text = self._plain(value, str, key)

@@ -137,6 +137,13 @@ def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
         read_settings(tmp_path / "none.toml", Example)
 
 
+def test_a_file_that_may_not_be_looked_at_is_named(tmp_path: Path) -> None:
+    """Here a name that no file can have; a directory without rights ends in the same way, but not for root."""
+    path = write(tmp_path, GOOD.replace("m.json", "a" * 300))
+    with pytest.raises(ConfigError, match="File name too long"):
+        read_settings(path, Example)
+
+
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "")
     path.write_bytes(b"name = '\xff'")

@@ -16,7 +16,7 @@ from hsm_app.auditor.log_directory import LogDirectory
 from hsm_app.auditor.namespaces import Namespaces
 from hsm_app.auditor.plexi import PlexiView
 from hsm_app.auditor.settings import read_auditor, read_roots
-from hsm_app.auditor.witnesses import gather
+from hsm_app.auditor.witnesses import gather, of_policy, with_older
 from hsm_app.durable import make_directories, replace_file
 from hsm_app.errors import ConfigError, LogError, StoreError
 from hsm_app.fleet.bundle import Entry, join_bundle, parse_entry, verified_manifest, verify_bundle
@@ -28,7 +28,10 @@ from hsm_app.fleet.publication import changes, check_publication
 from hsm_app.fleet.root_of_trust import RootOfTrust
 from hsm_app.key_files import read_key_file
 from hsm_app.signers import read_signer
+from hsm_app.tlog.policy import Endpoint
 from hsm_app.tlog.proof import TlogProof
+
+PUT_BACK = "This directory is not the newest one of its log; sign and append nothing here before you have found that"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +61,7 @@ class Auditor:
         self._root = root
         self._signer = read_signer(settings.auditor_key)
         self._plexi = PlexiView(root, read_key_file(settings.plexi_key)) if settings.plexi_key else None
-        self._roots = read_roots(settings, now)
+        self._roots = read_roots(settings, key, now)
         self.log = LogDirectory(root, key, read_key_file(settings.log_key).sign)
         self.namespaces = Namespaces(root, self.log)
 
@@ -94,7 +97,8 @@ class Auditor:
     def publish(self, envelope: bytes, countersignature: bytes, now: int) -> Published:
         """Log a counter-signed manifest, ask the witnesses, and return the bundle, verified as a client would.
 
-        LogError ("witnesses") when too few cosigned: the entry is logged, and doing this again asks them again.
+        LogError ("witnesses") when too few cosigned: the entry is logged, and doing this again asks them again. The
+        public sees the tree of before until enough have cosigned, so that nobody's monitor finds too few.
         """
         entry = parse_entry(envelope.strip() + b"\n" + countersignature.strip() + b"\n")
         manifest = parse_manifest(entry.auditor.payload)
@@ -103,17 +107,18 @@ class Auditor:
         index = self._index(entry, manifest, now)
         if self._plexi is not None:
             self._plexi.record(manifest, now)
-        gathered = gather(self.log.note, self.log.prove_growth, root.policy.witnesses)
-        self.log.publish(gathered.note)
-        proof = TlogProof(index, tuple(self.log.prove(index)), gathered.note.to_bytes())
+        gathered = gather(self.log.note, self.log.prove_growth, self._witnesses(root))
+        # When a witness says that it saw more, or something else, what others said before is no comfort.
+        note = gathered.note if gathered.is_contradicted else with_older(gathered.note, self.log.published())
+        proof = TlogProof(index, tuple(self.log.prove(index)), of_policy(note, root.policy, root.origin).to_bytes())
         bundle = join_bundle(entry.raw, proof)
         try:
             verify_bundle(bundle, root, now=now, seen=None)
+            self.log.publish(note)
         except LogError as error:
             why = "; ".join(f"{name}: {reason}" for name, reason in gathered.missing.items())
-            raise LogError(
-                error.check, f"{error.what} ({why})" if why else error.what, "It is logged; give the same command again"
-            ) from None
+            todo = PUT_BACK if gathered.is_contradicted else "It is logged; give the same command again"
+            raise LogError(error.check, f"{error.what} ({why})" if why else error.what, todo) from None
         return Published(index=index, size=self.log.checkpoint.size, missing=gathered.missing, bundle=bundle)
 
     def root_of(self, namespace: str) -> RootOfTrust:
@@ -124,6 +129,15 @@ class Auditor:
                 f"Enter its root of trust in {self._root / 'auditor.toml'}",
             )
         return self._roots[namespace]
+
+    def _witnesses(self, root: RootOfTrust) -> Mapping[str, Endpoint]:
+        """Return the witnesses of a namespace, and those of the others: they share the log's one checkpoint."""
+        found = dict(root.policy.witnesses)
+        for namespace, other in self._roots.items():
+            keys = {endpoint.key for endpoint in found.values()}
+            more = {name: end for name, end in other.policy.witnesses.items() if end.key not in keys}
+            found |= {f"{name} (of {namespace})": end for name, end in more.items()}
+        return found
 
     def _index(self, entry: Entry, manifest: Manifest, now: int) -> int:
         """Return the entry's place in the log; append it unless it is the namespace's last one."""

@@ -25,7 +25,7 @@ from hsm_app.errors import LogError, StoreError
 from hsm_app.tlog import tiles
 from hsm_app.tlog.checkpoint import Checkpoint, signed_checkpoint
 from hsm_app.tlog.merkle import EMPTY_ROOT, HASH, consistency_proof, inclusion_proof, leaf_hash, root_of
-from hsm_app.tlog.note import NOTE_LIMIT, Note, VerifierKey, sign_note
+from hsm_app.tlog.note import NOTE_LIMIT, Note, VerifierKey, parse_note, sign_note
 
 PUBLIC, SIGNED = "public", "signed-checkpoint"
 _DAMAGED = "Restore the log's directory from a copy that is not older; `hsm-vault auditor verify` shows what fits"
@@ -88,6 +88,13 @@ class LogDirectory:
         if note.text != self._note.text:
             raise LogError("consistency", "only the checkpoint that was signed last is published")
         replace_file(self.public / tiles.CHECKPOINT, note.to_bytes())
+
+    def published(self) -> Note | None:
+        """Return the public checkpoint as it stands, None when there is none that reads."""
+        try:
+            return parse_note(self.fetch(tiles.CHECKPOINT) or b"")
+        except LogError:
+            return None
 
     def prove(self, index: int) -> list[bytes]:
         """Return the inclusion proof of an entry in the tree that was signed last."""

@@ -16,6 +16,7 @@ was logged.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -26,6 +27,7 @@ from hsm_app.net.http import Reply
 
 CIPHERSUITE = 1
 DIRECTORY = "plexi"
+_EPOCH = re.compile(r"[0-9]{1,20}")
 JSON = {"Content-Type": "application/json", "Cache-Control": "no-cache"}
 
 
@@ -88,9 +90,7 @@ class PlexiView:
                 return _json(self._all())
             case ["namespaces", name] if name in self._names():
                 return _json(self._namespace(name))
-            case ["namespaces", name, "audits", epoch] if (
-                name in self._names() and epoch.isascii() and epoch.isdecimal()
-            ):
+            case ["namespaces", name, "audits", epoch] if name in self._names() and _EPOCH.fullmatch(epoch):
                 return self._file(name, int(epoch))
             case ["namespaces", name, "last-verified-epoch"] if name in self._names():
                 return self._file(name, max(self._epochs(name)))

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from hsm_app.durable import replace_file
 from hsm_app.errors import ConfigError
+from hsm_app.fleet.manifest_json import NAMESPACE
 from hsm_app.fleet.root_of_trust import RootOfTrust, check_expiry
 from hsm_app.key_files import make_key_file, read_key_file
 from hsm_app.root_files import read_root_of_trust
@@ -47,7 +48,12 @@ class Created:
 
 
 def create_auditor(root: Path, origin: str) -> Created:
-    """Make keys and configuration in a new or empty directory. ConfigError when it holds something."""
+    """Make keys and configuration in a new or empty directory. ConfigError when it holds something.
+
+    The origin is asked for first: a root of trust could not name another kind, and a refusal leaves nothing behind.
+    """
+    if not NAMESPACE.fullmatch(origin):
+        raise ConfigError(f"{origin[:80]!a} is no log's origin", f"Write a name of the form {NAMESPACE.pattern}")
     try:
         (root / "keys").mkdir(mode=0o700, parents=True)
     except OSError as error:
@@ -58,9 +64,8 @@ def create_auditor(root: Path, origin: str) -> Created:
         f'origin = "{origin}"\nlog_key = "keys/log.pem"\nauditor_key = "keys/auditor.pem"\n'
         'plexi_key = "keys/plexi.pem"\n\n[namespaces]\n'
     )
-    key = VerifierKey(origin, ED25519, log.key.public)  # refuses an origin that cannot be one before it is written
     replace_file(root / FILE, text.encode())
-    return Created(key, auditor.key.public.hex())
+    return Created(VerifierKey(origin, ED25519, log.key.public), auditor.key.public.hex())
 
 
 def read_auditor(root: Path) -> tuple[AuditorSettings, VerifierKey]:
@@ -69,8 +74,11 @@ def read_auditor(root: Path) -> tuple[AuditorSettings, VerifierKey]:
     return settings, VerifierKey(settings.origin, ED25519, read_key_file(settings.log_key).key.public)
 
 
-def read_roots(settings: AuditorSettings, now: int) -> Mapping[str, RootOfTrust]:
-    """Return the root of trust of each namespace. ConfigError for one that has expired or is for something else."""
+def read_roots(settings: AuditorSettings, log: VerifierKey, now: int) -> Mapping[str, RootOfTrust]:
+    """Return the root of trust of each namespace. ConfigError for one that has expired or is for something else.
+
+    Also for one that names another key for this log: nobody who follows it would believe what is appended here.
+    """
     roots = {}
     for namespace, path in settings.namespaces.items():
         root = read_root_of_trust(path)
@@ -80,5 +88,7 @@ def read_roots(settings: AuditorSettings, now: int) -> Mapping[str, RootOfTrust]
                 f"{path} is the root of trust of {root.namespace} in the log {root.origin}",
                 f"Give the one of {namespace} in {settings.origin}",
             )
+        if root.policy.log(root.origin).key != log:
+            raise ConfigError(f"{path} names another key for the log {root.origin}", f"Give the one with {log.text}")
         roots[namespace] = root
     return roots

@@ -15,7 +15,7 @@ from hsm_app.auditor.plexi import PlexiView
 from hsm_app.auditor.settings import AuditorSettings, create_auditor, read_auditor
 from hsm_app.auditor.site import serving
 from hsm_app.auditor.whole import verify_whole
-from hsm_app.cli.files import read_whole, write_once
+from hsm_app.cli.files import check_place, read_whole, write_once
 from hsm_app.cli.serving import serve_until_told
 from hsm_app.durable import replace_file
 from hsm_app.errors import LogError
@@ -65,12 +65,13 @@ def init(directory: Path, origin: str, as_json: bool) -> None:
 def sign(directory: Path, manifest: Path, out: Path, yes: bool) -> None:
     """Check the next MANIFEST of a namespace, show what changes with it, ask, and sign.
 
-    Refused: another epoch than the next, another predecessor, a manifest that has expired, a fleet that claims more
-    than its operator's word without evidence, and a second content for an epoch that was signed before.
+    Refused: another epoch than the next, another predecessor, a manifest that is not valid now, a fleet that claims
+    more than its operator's word without evidence, and a second content for an epoch that was signed before.
 
     Example: hsm-vault auditor sign ./auditor manifest.json --out manifest.dsse.json
     """
     now = int(time.time())
+    check_place(out)
     opened = Auditor(directory, now)
     try:
         proposal = opened.propose(read_whole(manifest), now)
@@ -78,11 +79,20 @@ def sign(directory: Path, manifest: Path, out: Path, yes: bool) -> None:
         for line in proposal.changes:
             click.echo(f"  {line}")
         if not yes:
-            click.confirm("Sign this?", abort=True)
+            _ask("Sign this?")
         write_once(out, opened.sign(proposal) + b"\n")
     finally:
         opened.close()
     click.echo(f"Signed: {out}. The operator counter-signs it next.")
+
+
+def _ask(question: str) -> None:
+    """Go on with yes only. Abort for no, for no answer, and where nobody can answer, and say that nothing was done."""
+    try:
+        click.confirm(question, abort=True)
+    except click.Abort:
+        click.echo("\nNothing was signed. A script that looked at the changes itself says --yes.", err=True)
+        raise
 
 
 @auditor.command()
@@ -101,6 +111,7 @@ def append(directory: Path, envelope: Path, countersignature: Path, out: Path, a
     --out bundle
     """
     now = int(time.time())
+    check_place(out)
     opened = Auditor(directory, now)
     try:
         published = opened.publish(read_whole(envelope), read_whole(countersignature), now)

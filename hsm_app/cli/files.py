@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from hsm_app.durable import replace_file
@@ -22,9 +23,15 @@ def read_whole(path: Path) -> bytes:
     return data
 
 
+def check_place(path: Path) -> None:
+    """ConfigError when there is no directory for a file that is to be written, before anything is done for it."""
+    if not path.parent.is_dir():
+        raise ConfigError(f"there is no directory {path.parent} for {path.name}", "Make it, or choose another place")
+
+
 def write_once(path: Path, data: bytes) -> None:
     """Write a new file durably. ConfigError when it exists with other content; the same content is fine."""
-    if path.exists():
+    if os.path.lexists(path):
         if read_whole(path) == data:
             return
         raise ConfigError(f"{path} exists, with other content", "Choose another file")

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import click
 
-from hsm_app.cli.files import read_whole, write_once
+from hsm_app.cli.files import check_place, read_whole, write_once
 from hsm_app.errors import LogError
-from hsm_app.fleet.countersignature import MANIFEST_TYPE, sign_countersignature
-from hsm_app.fleet.dsse import parse_envelope
+from hsm_app.fleet.countersignature import COUNTERSIGNATURE_TYPE, MANIFEST_TYPE, sign_countersignature
+from hsm_app.fleet.dsse import Envelope, combine_envelopes, parse_envelope
 from hsm_app.fleet.manifest import FleetState
 from hsm_app.fleet.manifest_json import parse_manifest
 from hsm_app.fleet.publication import changes
 from hsm_app.fleet.role_keys import KeyAlgorithm
+from hsm_app.fleet.root_of_trust import ROOT_TYPE
 from hsm_app.key_files import make_key_file
 from hsm_app.operator.fleet_directory import open_fleet_directory
 from hsm_app.operator.publication import Publishing, next_manifest, trusted_root
@@ -55,6 +56,7 @@ def keygen(
     Example: hsm-vault namespace keygen --module /usr/lib/softhsm/libsofthsm2.so --token operator --pin-file ./pin
     --out operator.toml
     """
+    check_place(out)  # or a key would lie in the token that no file names
     if module is None:
         key = make_key_file(out, KeyAlgorithm(algorithm)).key
     elif label is None or pin_file is None:
@@ -82,6 +84,28 @@ def countersign(envelope: Path, key: Path, manifest: Path, out: Path) -> None:
         raise LogError("digest", f"{envelope} holds another manifest than {manifest}", "Ask the auditor why")
     write_once(out, sign_countersignature(expected, read, [read_signer(key)]) + b"\n")
     click.echo(f"Counter-signed {expected.namespace}, epoch {expected.epoch}: {out}")
+
+
+@namespace.command()
+@click.argument("envelopes", type=File, nargs=-1, required=True)
+@click.option("--out", type=File, required=True, help="Where the envelope with all signatures goes.")
+def combine(envelopes: tuple[Path, ...], out: Path) -> None:
+    """Put the signatures of ENVELOPES over the same document into one, where a threshold wants several parties.
+
+    For counter-signatures that several operators made of one envelope of the auditor, and for a root of trust that
+    auditors and operators signed each at home. Nothing is verified here; `append` and `root-of-trust check` do that.
+
+    Example: hsm-vault namespace combine counter-1.dsse.json counter-2.dsse.json --out counter.dsse.json
+    """
+    raws = [read_whole(path).strip() for path in envelopes]
+    write_once(out, combine_envelopes([_envelope(raw) for raw in raws]) + b"\n")
+    click.echo(f"Combined {len(raws)} envelopes: {out}")
+
+
+def _envelope(raw: bytes) -> Envelope:
+    """Read an envelope that several parties may have to sign. LogError for any other."""
+    kind = COUNTERSIGNATURE_TYPE if COUNTERSIGNATURE_TYPE.encode() in raw else ROOT_TYPE
+    return parse_envelope(raw, kind)
 
 
 @namespace.command("next")

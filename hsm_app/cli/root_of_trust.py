@@ -21,6 +21,7 @@ from hsm_app.fleet.root_of_trust import (
     successor,
 )
 from hsm_app.signers import read_signer
+from hsm_app.tlog.policy import NONE
 
 DAY = 86_400
 File = click.Path(path_type=Path, dir_okay=False)
@@ -80,6 +81,10 @@ def create(
         maximum_age=cosigned_within * DAY,
     )
     write_once(out, document)
+    if parse_root_of_trust(document).policy.quorum == NONE:
+        click.echo(
+            "quorum none: nobody keeps the log from showing two histories, or an old one to a new device", err=True
+        )
     click.echo(f"{out}: version {version} of {namespace}, SHA-256 {parse_root_of_trust(document).digest.hex()}")
 
 

@@ -60,10 +60,32 @@ def sign_envelope(payload_type: str, payload: bytes, signers: Sequence[Signer]) 
         signature = signer.sign(message)
         if not signer.key.holds(message, signature):
             raise LogError("auditor-signature", f"the key {signer.key.id} made a signature that does not hold")
-        signatures.append({"keyid": signer.key.id, "sig": encode64(signature)})
-    document = {"payloadType": payload_type, "payload": encode64(payload), "signatures": signatures}
-    raw = json.dumps(document, separators=(",", ":")).encode()
+        signatures.append((signer.key.id, signature))
+    raw = _encode(payload_type, payload, signatures)
     parse_envelope(raw, payload_type)
+    return raw
+
+
+def _encode(payload_type: str, payload: bytes, signatures: Sequence[tuple[str, bytes]]) -> bytes:
+    document = {
+        "payloadType": payload_type,
+        "payload": encode64(payload),
+        "signatures": [{"keyid": key_id, "sig": encode64(signature)} for key_id, signature in signatures],
+    }
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def combine_envelopes(envelopes: Sequence[Envelope]) -> bytes:
+    """Return one envelope with all signatures of envelopes over the same payload, each signature once.
+
+    For parties who sign apart from each other. Nothing is verified. LogError when they are not over the same.
+    """
+    first = envelopes[0]
+    if any((one.payload_type, one.payload) != (first.payload_type, first.payload) for one in envelopes):
+        raise LogError("artifact", "the envelopes are over different payloads", "Have all of them sign the same file")
+    signatures = {one.signature: one.key_id for envelope in envelopes for one in envelope.signatures}
+    raw = _encode(first.payload_type, first.payload, [(key, made) for made, key in signatures.items()])
+    parse_envelope(raw, first.payload_type)
     return raw
 
 

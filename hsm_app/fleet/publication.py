@@ -21,16 +21,19 @@ STATES = (FleetState.ACTIVE, FleetState.RECOVER_ONLY, FleetState.REVOKED)
 def check_publication(following: Manifest, last: Manifest | None, now: int) -> None:
     """LogError ("delta") unless `following` may be published after `last` at POSIX second `now`.
 
-    It follows by one epoch, names its predecessor's digest, is still valid, was not issued in the future, its fleets go
-    on as fleets may, and each that claims more than its operator's word names the evidence for it.
+    It follows by one epoch, names its predecessor's digest, is valid, was not issued in the future, its fleets go on as
+    fleets may, and each that claims more than its operator's word names the evidence for it. One that is to be valid
+    later would be in the log at once, where no client believes it and nothing else can be this epoch any more.
     """
     epoch = 1 if last is None else last.epoch + 1
     if following.epoch != epoch:
         raise LogError("delta", f"the next epoch of {following.namespace} is {epoch}, not {following.epoch}")
     if following.previous_sha256 != (None if last is None else last.digest):
         raise LogError("delta", f"the manifest does not name the SHA-256 of epoch {epoch - 1} as its predecessor's")
-    if not following.issued_at <= now < following.not_after:
-        raise LogError("freshness", "the manifest was issued in the future, or has expired")
+    if not max(following.issued_at, following.not_before) <= now < following.not_after:
+        raise LogError(
+            "freshness", "the manifest was issued in the future, is not valid yet, or has expired", "Check its times"
+        )
     if last is not None:
         check_fleets_go_on(last, following)
     for fleet in following.fleets:

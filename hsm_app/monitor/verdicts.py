@@ -13,8 +13,9 @@
 | freshness | they did so lately; of the last epoch also: its manifest is valid now |
 | delta | the epoch follows the one before it and names its digest |
 
-NOT-PROVEN is for what cannot be told from what is at hand: a first look has nothing to be consistent with, and the
-first epoch that is shown may have had another before it.
+NOT-PROVEN is for what cannot be told from what is at hand: a first look has nothing to be consistent with, the first
+epoch that is shown may have had another before it, and where the policy asks for no witness, nobody but the log's owner
+says that all see the same log, or that it is of today.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from hsm_app.fleet.manifest import Manifest
 from hsm_app.fleet.manifest_json import parse_manifest
 from hsm_app.fleet.publication import check_fleets_go_on
 from hsm_app.fleet.root_of_trust import RootOfTrust
+from hsm_app.monitor.lineage import Lineage
 from hsm_app.monitor.source import fetch_entries
 from hsm_app.tlog import tiles
 from hsm_app.tlog.checkpoint import Checkpoint, signed_checkpoint
@@ -43,6 +45,7 @@ from hsm_app.tlog.merkle import (
     verify_inclusion,
 )
 from hsm_app.tlog.note import Note
+from hsm_app.tlog.policy import NONE
 from hsm_app.tlog.tiles import Fetch
 
 CHECKS = (
@@ -73,6 +76,13 @@ class Look:
         shown = (self.log, *(epoch.verdicts for epoch in self.epochs))
         return any(overall(verdicts) is Outcome.FAIL for verdicts in shown)
 
+    @property
+    def outcome(self) -> Outcome:
+        """FAIL when anything failed, NOT-PROVEN when there is no epoch, else PASS: what a script goes by."""
+        if self.has_failed:
+            return Outcome.FAIL
+        return Outcome.PASS if self.epochs else Outcome.NOT_PROVEN
+
 
 @dataclass(frozen=True, slots=True)
 class _Found:
@@ -82,12 +92,13 @@ class _Found:
     manifest: Manifest | None
 
 
-def look(fetch: Fetch, root: RootOfTrust, *, now: int, seen: Checkpoint | None, limit: int) -> Look:
+def look(fetch: Fetch, line: Lineage, *, now: int, seen: Checkpoint | None, limit: int) -> Look:
     """Look at the last `limit` epochs of a namespace. QuorumError or StoreError when the log cannot be read."""
+    root = line.last
     try:
         note, checkpoint = fetch_checkpoint(fetch, root)
     except LogError as error:
-        return Look(None, (), {"proof": Verdict(Outcome.FAIL, error.what)})
+        return Look(None, (), {"proof": Verdict(Outcome.FAIL, f"{error.what}. {error.todo}".removesuffix(". "))})
     read = tiles.reader(checkpoint.size, fetch)
     log = {
         "proof": attempt(lambda: check_tiles(checkpoint, read), f"{checkpoint.size} entries, signed by {root.origin}"),
@@ -95,11 +106,18 @@ def look(fetch: Fetch, root: RootOfTrust, *, now: int, seen: Checkpoint | None, 
         "witnesses": attempt(lambda: check_cosigned(note, root), "the quorum cosigned"),
         "freshness": attempt(lambda: check_witnesses(note, root, now), "cosigned lately"),
     }
-    found = _find(fetch_entries(fetch, checkpoint.size, 0), root)
+    if root.policy.quorum == NONE:
+        log |= dict.fromkeys(("witnesses", "freshness"), Verdict(Outcome.NOT_PROVEN, "the policy asks for no witness"))
+    try:
+        found = _find(fetch_entries(fetch, checkpoint.size, 0), line)
+    except LogError as error:
+        return Look(checkpoint, (), {**log, "artifact": Verdict(Outcome.FAIL, error.what)})
+    if not found:
+        log["artifact"] = Verdict(Outcome.NOT_PROVEN, f"the log has no entry of {root.namespace}")
     shown = found[-limit:]
     before = found[-limit - 1] if len(found) > limit else None
     epochs = [
-        _epoch(one, previous, checkpoint, read, root, now=now if one is found[-1] else None, log=log)
+        _epoch(one, previous, checkpoint, read, line, now=now if one is found[-1] else None, log=log)
         for previous, one in pairwise([before, *shown])
         if one is not None
     ]
@@ -107,8 +125,15 @@ def look(fetch: Fetch, root: RootOfTrust, *, now: int, seen: Checkpoint | None, 
 
 
 def fetch_checkpoint(fetch: Fetch, root: RootOfTrust) -> tuple[Note, Checkpoint]:
-    """Return the log's present checkpoint. LogError unless the log's key signed it."""
-    return signed_checkpoint(fetch(tiles.CHECKPOINT) or b"", root.policy.log(root.origin).key, root.origin)
+    """Return the log's present checkpoint. LogError when it shows none, or one that the log's key did not sign."""
+    raw = fetch(tiles.CHECKPOINT)
+    if raw is None:
+        raise LogError(
+            "proof",
+            "no log is there: it shows no checkpoint",
+            "Name the log's address, with http:// or https://, or the directory that holds `checkpoint` and `tile`",
+        )
+    return signed_checkpoint(raw, root.policy.log(root.origin).key, root.origin)
 
 
 def check_tiles(checkpoint: Checkpoint, read: Read) -> None:
@@ -130,7 +155,7 @@ def _consistency(checkpoint: Checkpoint, seen: Checkpoint | None, read: Read) ->
     return attempt(check, f"continues the tree of {seen.size} entries")
 
 
-def _find(entries: list[bytes], root: RootOfTrust) -> list[_Found]:
+def _find(entries: list[bytes], line: Lineage) -> list[_Found]:
     """Return the namespace's entries, and those that its keys signed and that do not read."""
     found = []
     for index, raw in enumerate(entries):
@@ -142,7 +167,7 @@ def _find(entries: list[bytes], root: RootOfTrust) -> list[_Found]:
             manifest: Manifest | None = parse_manifest(entry.auditor.payload)
         except ConfigError:
             manifest = None
-        is_ours = root.auditors.has_signed(entry.auditor) if manifest is None else manifest.namespace == root.namespace
+        is_ours = line.has_audited(entry) if manifest is None else manifest.namespace == line.last.namespace
         if is_ours:
             found.append(_Found(index, raw, entry, manifest))
     return found
@@ -153,15 +178,17 @@ def _epoch(
     previous: _Found | None,
     checkpoint: Checkpoint,
     read: Read,
-    root: RootOfTrust,
+    line: Lineage,
     *,
     now: int | None,
     log: Verdicts,
 ) -> EpochVerdicts:
     """`now` is None for an epoch that another one has followed."""
-    entry, manifest = one.entry, one.manifest
+    entry, manifest, root = one.entry, one.manifest, line.of(one.entry)
     if manifest is None:
-        return EpochVerdicts(one.index, None, {**log, "artifact": Verdict(Outcome.FAIL, "its manifest does not read")})
+        unread = Verdict(Outcome.NOT_PROVEN, "not looked at: the manifest does not read")
+        verdicts = {**log, "artifact": Verdict(Outcome.FAIL, "its manifest does not read")}
+        return EpochVerdicts(one.index, None, {check: verdicts.get(check, unread) for check in CHECKS})
 
     def include() -> None:
         proof = inclusion_proof(one.index, checkpoint.size, read)
@@ -173,14 +200,26 @@ def _epoch(
         "digest": attempt(
             lambda: check_countersignature(entry.operator, manifest, entry.auditor), manifest.digest.hex()
         ),
-        "auditor-signature": _signed(root.auditors.has_signed(entry.auditor), "auditors"),
+        "auditor-signature": _audited(one, previous, line, is_last=now is not None),
         "counter-signature": _signed(root.operators.has_signed(entry.operator), "operators"),
         "inclusion": attempt(include, f"entry {one.index} of {checkpoint.size}"),
         "delta": _delta(manifest, previous),
     }
-    if now is not None and log["freshness"].outcome is Outcome.PASS:
-        verdicts["freshness"] = attempt(lambda: check_time(manifest, root, now), "cosigned lately, and valid now")
+    if now is not None and log["freshness"].outcome is not Outcome.FAIL:
+        valid = attempt(lambda: check_time(manifest, root, now), "cosigned lately, and valid now")
+        if valid.outcome is Outcome.FAIL or log["freshness"].outcome is Outcome.PASS:
+            verdicts["freshness"] = valid
     return EpochVerdicts(one.index, manifest, {check: verdicts[check] for check in CHECKS})
+
+
+def _audited(one: _Found, previous: _Found | None, line: Lineage, *, is_last: bool) -> Verdict:
+    root = line.of(one.entry)
+    signed = _signed(root.auditors.has_signed(one.entry.auditor), "auditors")
+    if signed.outcome is not Outcome.PASS:
+        return signed
+    before = previous.entry if previous else None
+    under = f"{signed.why}, under version {root.version} of the root of trust"
+    return attempt(lambda: line.check_order(one.entry, before, is_last=is_last), under)
 
 
 def _signed(is_signed: bool, who: str) -> Verdict:

@@ -151,19 +151,35 @@ def request(method: str, url: str, body: bytes = b"", *, seconds: float = IDLE_S
 
     ConfigError for an address that is no http or https URL; ProtocolError for an answer of more than 32 MiB.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{url!r} is no http or https address", "Write https://name/path")
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname, parts.port, timeout=seconds)
+    secure, host, port, path = _parts(url)
+    connection = (http.client.HTTPSConnection if secure else http.client.HTTPConnection)(host, port, timeout=seconds)
     try:
-        connection.request(method, parts.path or "/", body or None, {"Connection": "close"})
+        connection.request(method, path, body or None, {"Connection": "close"})
         answer = connection.getresponse()
         data = answer.read(LIMIT + 1)
     except (OSError, http.client.HTTPException) as error:
-        raise QuorumError(f"{parts.netloc} does not answer: {error}", "Try again later") from error
+        raise QuorumError(f"{_named(host, port)} does not answer: {error}", "Try again later") from error
     finally:
         connection.close()
     if len(data) > LIMIT:
-        raise ProtocolError(f"{parts.netloc} answers with more than {LIMIT} bytes")
+        raise ProtocolError(f"{_named(host, port)} answers with more than {LIMIT} bytes")
     return Reply(answer.status, data, dict(answer.getheaders()))
+
+
+def _parts(url: str) -> tuple[bool, str, int | None, str]:
+    """Return whether by TLS, the host, the port if it is named, and the path. ConfigError for what is no such URL."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # brackets that do not close, or a port that is none
+        parts, host, port = urlsplit(""), None, None
+    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment or parts.username is not None:
+        raise ConfigError(
+            f"{url[:200]!r} is no http or https address", "Write https://name:port/path, and nothing more"
+        )
+    return parts.scheme == "https", host, port, parts.path or "/"
+
+
+def _named(host: str, port: int | None) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return name if port is None else f"{name}:{port}"

@@ -30,14 +30,22 @@ class Checkpoint:
 
     @classmethod
     def parse(cls, text: bytes) -> Checkpoint:
-        """Read a note's text. LogError for anything that is not the one encoding of a checkpoint."""
+        """Read a note's text. LogError for anything but the one encoding of a checkpoint that a log can have."""
+        checkpoint = cls.parse_lines(text)
+        if checkpoint.size == 0 and checkpoint.root != EMPTY_ROOT:
+            raise LogError("proof", "a checkpoint has a root that no tree of its size has")
+        return checkpoint
+
+    @classmethod
+    def parse_lines(cls, text: bytes) -> Checkpoint:
+        """Read what the lines say, for a witness, who has an answer of its own for an empty tree with another root."""
         lines = text.decode(errors="replace").split("\n")
         if len(lines) < 4 or lines[-1] or not all(lines[:-1]) or not _ORIGIN.fullmatch(lines[0]):
             raise LogError("proof", "a checkpoint has not its lines: origin, size, root")
         size = parse_number(lines[1], "the size of a checkpoint")
         checkpoint = cls(lines[0], size, decode64(lines[2], "the root of a checkpoint"), tuple(lines[3:-1]))
-        if len(checkpoint.root) != HASH or (size == 0 and checkpoint.root != EMPTY_ROOT):
-            raise LogError("proof", "a checkpoint has a root that no tree of its size has")
+        if len(checkpoint.root) != HASH:
+            raise LogError("proof", f"a checkpoint has a root of {len(checkpoint.root)} bytes")
         if checkpoint.to_text() != text:
             raise LogError("proof", "a checkpoint is not in its one encoding")
         return checkpoint

@@ -75,7 +75,7 @@ def parse_request(body: bytes) -> AddCheckpoint:
     if any(len(one) != HASH for one in proof):
         raise LogError("witnesses", "a hash of the proof has not 32 bytes")
     note = parse_note(raw)
-    return AddCheckpoint(parse_number(old, "the old size"), proof, note, Checkpoint.parse(note.text))
+    return AddCheckpoint(parse_number(old, "the old size"), proof, note, Checkpoint.parse_lines(note.text))
 
 
 def decide(asked: AddCheckpoint, log: VerifierKey | None, kept: Kept) -> Decision:

@@ -49,14 +49,19 @@ class Witness:
     def add_checkpoint(self, body: bytes, now: int) -> tuple[Decision, bytes]:
         """Answer a request at POSIX second `now`: the decision, and the body that goes with it.
 
-        LogError for a body that is no request, StoreError when the state cannot be kept; nothing was cosigned then.
+        LogError for a body that is no request, StoreError when the state cannot be kept or is not what this witness
+        wrote; nothing was cosigned then.
         """
         asked = parse_request(body)
         with self._turn:
             log = self._logs.get(asked.checkpoint.origin)
             if log is None:
                 return Decision(NOT_FOUND, why="this witness does not know that log"), b""
-            decision = decide(asked, log, self.kept(log.name))
+            try:
+                kept = self.kept(log.name)
+            except LogError as error:
+                raise StoreError(error.what, error.todo) from None  # this witness's fault, not the log's
+            decision = decide(asked, log, kept)
             if decision.status == CONFLICT and decision.keep is not None:
                 return decision, b"%d\n" % decision.keep.size
             if decision.status != OK:

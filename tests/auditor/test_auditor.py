@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,9 +17,18 @@ from hsm_app.auditor.namespaces import FILE as NAMESPACES
 from hsm_app.auditor.whole import verify_whole
 from hsm_app.errors import ConfigError, LogError
 from hsm_app.fleet.bundle import verify_bundle
+from hsm_app.fleet.dsse import parse_envelope
 from hsm_app.fleet.manifest import Assurance, AssuranceLevel
 from hsm_app.fleet.manifest_json import parse_manifest
 from hsm_app.fleet.publication import changes
+from hsm_app.key_files import make_key_file
+from hsm_app.net.address import Address
+from hsm_app.net.http import HttpServer
+from hsm_app.tlog.cosignature import cosigned_at
+from hsm_app.tlog.note import Note, parse_note
+from hsm_app.tlog.witness_exchange import LIMIT
+from hsm_app.witness.service import answering
+from hsm_app.witness.settings import create_witness, open_witness
 from tests.auditor.world import DAY, World, following, manifest, world
 from tests.fleet import trust
 from tests.fleet.example import example_fleet
@@ -53,6 +63,10 @@ REFUSED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "a manifest of the future": (
         "freshness",
         lambda last: following(last, issued_at=int(time.time()) + DAY, not_after=int(time.time()) + 9 * DAY),
+    ),
+    "a manifest that is not valid yet": (
+        "freshness",
+        lambda last: following(last, not_before=int(time.time()) + DAY),
     ),
     "a claim without evidence": (
         "artifact",
@@ -105,6 +119,71 @@ def test_without_enough_witnesses_it_is_logged_and_goes_on_later(audited: World)
         audited.publish(envelope)
     assert refused.value.check == "witnesses"
     assert f"127.0.0.1:{port}" in str(refused.value)
+
+
+def public_note(audited: World) -> Note:
+    return parse_note((audited.auditor / "public" / "checkpoint").read_bytes())
+
+
+def test_a_witness_that_is_away_takes_no_cosignature_from_the_public(audited: World) -> None:
+    """Neither when the same tree is renewed, nor when it grew: a monitor would find too few."""
+    envelope = audited.sign(manifest())
+    counter = audited.countersign(envelope)
+    audited.publish(envelope, counter)
+    keys = [endpoint.key for endpoint in audited.root.policy.witnesses.values()]
+    before = public_note(audited)
+    audited.servers[1].close()
+    renewed = audited.publish(envelope, counter)
+    assert list(renewed.missing) == ["w1"]
+    assert all(cosigned_at(public_note(audited), key) for key in keys)
+    assert verify_bundle(renewed.bundle, audited.root, now=int(time.time()), seen=None).manifest.epoch == 1
+    assert public_note(audited).of(keys[1]) == before.of(keys[1])
+    with pytest.raises(LogError, match="too few witnesses"):
+        audited.whole(following(parse_envelope(envelope, trust.MANIFEST_TYPE).payload))
+    assert public_note(audited).text == before.text
+    opened = audited.open()
+    assert opened.log.checkpoint.size == 2
+    opened.close()
+
+
+def test_an_auditor_that_was_put_back_hears_so_though_its_old_cosignatures_are_fresh(audited: World) -> None:
+    raw = manifest()
+    envelope = audited.sign(raw)
+    counter = audited.countersign(envelope)
+    audited.publish(envelope, counter)
+    shutil.copytree(audited.auditor, audited.directory / "kept")
+    audited.whole(following(raw))
+    shutil.rmtree(audited.auditor)
+    (audited.directory / "kept").rename(audited.auditor)
+    before = public_note(audited)
+    with pytest.raises(LogError, match=r"more than it has.*append nothing here"):
+        audited.publish(envelope, counter)
+    with pytest.raises(LogError, match="refused: 422"):
+        audited.whole(following(raw, fleets=(trust.next_members(),)))
+    assert public_note(audited) == before
+
+
+def test_witnesses_of_every_namespace_cosign_and_a_bundle_carries_its_own(audited: World) -> None:
+    made = create_witness(audited.directory / "w9", "w9.example", (audited.root.policy.log(audited.root.origin).key,))
+    witness = open_witness(audited.directory / "w9")
+    answer = answering(witness, lambda: int(time.time()))
+    server = HttpServer(Address(host="127.0.0.1", port=0), answer, body_limit=LIMIT)
+    lines = [line for line in audited.root.policy_lines if line.startswith("log ")]
+    other = trust.root_of_trust(
+        namespace="vault.example/others",
+        auditors=audited.root.auditors,
+        policy=[*lines, f"witness w1 {made.text} http://127.0.0.1:{server.port}", "quorum w1"],
+        issued_at=int(time.time()) - DAY,
+        expires_at=int(time.time()) + DAY,
+    )
+    (audited.directory / "other.json").write_bytes(other.raw)
+    with (audited.auditor / "auditor.toml").open("a") as settings:
+        settings.write('"vault.example/others" = "../other.json"\n')
+    published = audited.whole(manifest())
+    server.close()
+    witness.close()
+    assert cosigned_at(public_note(audited), made)
+    assert b"w9.example" not in published.bundle
 
 
 def test_publishing_again_logs_nothing_twice(audited: World) -> None:
@@ -192,3 +271,13 @@ def test_what_changes_is_said_in_words() -> None:
         f"~ fleet fleet-1 session key: {old.fleets[0].kem_public.hex()} -> {new.fleets[0].kem_public.hex()}"
     ]
     assert all(line.startswith("+ ") for line in changes(None, old))
+
+
+def test_a_root_of_trust_with_another_key_for_the_log_is_refused(audited: World) -> None:
+    """Or an entry would be logged that nobody can believe."""
+    opened = audited.open()
+    opened.close()
+    (audited.auditor / "keys" / "log.pem").unlink()
+    make_key_file(audited.auditor / "keys" / "log.pem")
+    with pytest.raises(ConfigError, match="another key for the log"):
+        audited.open()

@@ -54,7 +54,8 @@ def test_every_epoch_is_shown_with_a_signature_that_holds(tmp_path: Path) -> Non
         one = json.loads(request("GET", f"{url}/namespaces/{name}").body)
         missing = [request("GET", url + path).status for path in
                    (f"/namespaces/{name}/audits/3", "/namespaces/x", "/namespaces/..%2F..", "/infos",
-                    f"/namespaces/{name}/audits/%2E%2E")]  # fmt: skip
+                    f"/namespaces/{name}/audits/%2E%2E", f"/namespaces/{name}/audits/{'9' * 300}",
+                    f"/namespaces/{name}/audits/{'9' * 5000}")]  # fmt: skip
         checkpoint = request("GET", f"{url}/checkpoint").status
         server.close()
     key = RoleKey(KeyAlgorithm.ED25519, bytes.fromhex(info["keys"][0]["public_key"]))
@@ -65,4 +66,4 @@ def test_every_epoch_is_shown_with_a_signature_that_holds(tmp_path: Path) -> Non
         assert audit["key_id"] == key.public[-1]
     assert last == audits[1]
     assert one == {"name": NAMESPACE, "root": f"1/{audits[0]['digest']}", "status": "Online", "signature_version": 1}
-    assert (missing, checkpoint) == ([404] * 5, 200)
+    assert (missing, checkpoint) == ([404] * 7, 200)

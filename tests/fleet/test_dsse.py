@@ -13,7 +13,7 @@ from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from hsm_app.errors import ConfigError, LogError
-from hsm_app.fleet.dsse import pae, parse_envelope, sign_envelope
+from hsm_app.fleet.dsse import combine_envelopes, pae, parse_envelope, sign_envelope
 from hsm_app.fleet.role_keys import KeyAlgorithm, RoleKey
 from tests.fleet.trust import EcSigner, EdSigner, auditor, operator
 
@@ -100,3 +100,13 @@ def test_any_bytes_are_an_envelope_or_refused(raw: bytes) -> None:
 def test_is_no_key(algorithm: KeyAlgorithm, public: bytes) -> None:
     with pytest.raises(ConfigError):
         RoleKey(algorithm, public)
+
+
+def test_signatures_made_apart_are_combined_to_what_another_implementation_counts() -> None:
+    apart = [parse_envelope(sign_envelope(TYPE, PAYLOAD, [one]), TYPE) for one in (auditor(), operator(), auditor())]
+    combined = combine_envelopes(apart)
+    assert len(parse_envelope(combined, TYPE).signatures) == 2  # the auditor's own is there once
+    assert len(foreign(combined).verify([foreign_key(auditor()), foreign_key(operator())], 2)) == 2
+    other = parse_envelope(sign_envelope(TYPE, PAYLOAD + b" ", [operator()]), TYPE)
+    with pytest.raises(LogError, match="different payloads"):
+        combine_envelopes([apart[0], other])

@@ -6,6 +6,10 @@ Each person here has a record in the old fleet from before the move, except wher
 from __future__ import annotations
 
 import json
+import os
+import pty
+import select
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +18,12 @@ from pathlib import Path
 import pytest
 
 from hsm_app.client.state import BEGUN, DeviceState, Migration
-from tests.live_fleet import FLEET, LiveFleet, run, well
+from tests.live_fleet import FLEET, VAULT, LiveFleet, run, well
 from tests.ports import free_ports
 from tests.system.published_fleet import CODE, World, client, kept, published_world
 
 NEW = "next-fleet"
-PEOPLE = ("anna", "berta", "clara", "dora", "emil")
+PEOPLE = ("anna", "berta", "clara", "dora", "emil", "fritz")
 
 
 @dataclass
@@ -124,6 +128,39 @@ def test_a_new_phone_finds_the_record_in_the_fleet_that_is_being_left(moved: Mov
     assert (refused.returncode, "live record in fleet" in refused.stderr) == (3, True), refused.stderr
     assert client("migrate", phone, code=CODE).returncode == 0
     assert json.loads(client("status", phone, "--json").stdout)["fleet"] == NEW
+
+
+def at_a_terminal(words: list[str], answers: dict[str, str]) -> tuple[int, str]:
+    """Run a command on a terminal of its own; give each answer when its question is asked. Returns code and screen."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(VAULT, [VAULT, *words])
+    screen, asked = b"", dict(answers)
+    while select.select([terminal], [], [], 60)[0]:
+        try:
+            screen += os.read(terminal, 4096)
+        except OSError:  # it has ended
+            break
+        for question in [each for each in asked if each.encode() in screen]:
+            os.write(terminal, asked.pop(question).encode() + b"\n")
+    else:
+        os.kill(child, signal.SIGKILL)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), screen.decode()
+
+
+@pytest.mark.parametrize(("answer", "fleet"), [("n", FLEET), ("y", NEW)])
+def test_a_person_at_a_terminal_is_offered_the_move_after_a_recovery(
+    moved: Moved, tmp_path: Path, answer: str, fleet: str
+) -> None:
+    phone = moved.phone("fritz", tmp_path)
+    code, screen = at_a_terminal(
+        ["client", "recover", "--config", str(phone)], {"ecovery code": CODE, "to the active fleet now?": answer}
+    )
+    assert (code, "is being left" in screen) == (0, True), screen
+    assert (f"live in fleet {NEW}" in screen) == (answer == "y")
+    assert ("with: hsm-vault client migrate" in screen) == (answer == "n")
+    assert kept(phone, "fleet") == f"{fleet}\n".encode()
 
 
 def test_nobody_is_registered_anew_when_no_fleet_has_the_record(moved: Moved, tmp_path: Path) -> None:

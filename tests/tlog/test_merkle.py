@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -95,6 +96,30 @@ def test_no_other_history_is_proved(sizes: tuple[int, int], place: int) -> None:
         with pytest.raises(LogError) as refused:
             merkle.verify_consistency(old, new, old_root, new_root, hashes)
         assert refused.value.check == "consistency"
+
+
+def test_thousands_of_random_sizes_are_those_of_the_rfc() -> None:
+    """Roots and both proofs as the second implementation has them; each proves its own size and not the next one."""
+    most = 50_000
+    log, draw = trees.LongLog(most), Random(20261128)
+
+    def read(level: int, index: int) -> bytes:
+        return log.mth(index << level, (index + 1) << level)
+
+    for _ in range(4_000):
+        size = draw.randrange(1, most)
+        index, old = draw.randrange(size), draw.randrange(1, size + 1)
+        root, leaf_of, before = log.mth(0, size), merkle.leaf_hash(trees.entry(index)), log.mth(0, old)
+        inclusion, consistency = merkle.inclusion_proof(index, size, read), merkle.consistency_proof(old, size, read)
+        assert merkle.root_of(size, read) == root
+        assert inclusion == log.path(index, 0, size)
+        assert consistency == log.proof(old, 0, size)
+        merkle.verify_inclusion(leaf_of, index, size, inclusion, root)
+        merkle.verify_consistency(old, size, before, root, consistency)
+        with pytest.raises(LogError):
+            merkle.verify_inclusion(leaf_of, index, size, inclusion, log.mth(0, size + 1))
+        with pytest.raises(LogError):
+            merkle.verify_consistency(old, size, before, log.mth(0, size + 1), consistency)
 
 
 @given(st.integers(1, 1 << 62), st.data())

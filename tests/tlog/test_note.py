@@ -150,6 +150,7 @@ CHECKPOINTS: dict[str, str] = {
     "two lines": "origin\n5\n",
     "an empty origin": f"\n5\n{encode64(ROOT)}\n",
     "a leading zero": f"origin\n05\n{encode64(ROOT)}\n",
+    "a negative size": f"origin\n-5\n{encode64(ROOT)}\n",
     "a sign": f"origin\n+5\n{encode64(ROOT)}\n",
     "other digits": f"origin\n\u0665\n{encode64(ROOT)}\n",
     "a size beyond the limit": f"origin\n9223372036854775808\n{encode64(ROOT)}\n",

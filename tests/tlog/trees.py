@@ -52,3 +52,38 @@ def proof(m: int, leaves: Sequence[bytes], is_whole: bool = True) -> list[bytes]
 def reading(leaves: Sequence[bytes]) -> Read:
     """Read hashes of complete subtrees straight from the leaves."""
     return lambda level, index: mth(leaves[index << level : (index + 1) << level])
+
+
+class LongLog:
+    """The same definitions for places of one long list of leaves; a subtree's hash is computed once, however often."""
+
+    def __init__(self, length: int) -> None:
+        self._leaves = [entry(number) for number in range(length)]
+        self._hashes: dict[tuple[int, int], bytes] = {}
+
+    def mth(self, first: int, end: int) -> bytes:
+        if (first, end) not in self._hashes:
+            self._hashes[first, end] = self._mth(first, end)
+        return self._hashes[first, end]
+
+    def path(self, m: int, first: int, end: int) -> list[bytes]:
+        if end - first == 1:
+            return []
+        k = split(end - first)
+        if m < k:
+            return [*self.path(m, first, first + k), self.mth(first + k, end)]
+        return [*self.path(m - k, first + k, end), self.mth(first, first + k)]
+
+    def proof(self, m: int, first: int, end: int, is_whole: bool = True) -> list[bytes]:
+        if m == end - first:
+            return [] if is_whole else [self.mth(first, end)]
+        k = split(end - first)
+        if m <= k:
+            return [*self.proof(m, first, first + k, is_whole), self.mth(first + k, end)]
+        return [*self.proof(m - k, first + k, end, False), self.mth(first, first + k)]
+
+    def _mth(self, first: int, end: int) -> bytes:
+        if end - first < 2:
+            return mth(self._leaves[first:end])
+        k = split(end - first)
+        return hashlib.sha256(b"\x01" + self.mth(first, first + k) + self.mth(first + k, end)).digest()

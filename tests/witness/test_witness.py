@@ -109,6 +109,14 @@ def test_a_first_checkpoint_needs_no_proof_and_takes_none(witness: Witness) -> N
     assert witness.kept(ORIGIN) == Kept(0, EMPTY_ROOT)
 
 
+def test_an_empty_tree_has_one_root(witness: Witness) -> None:
+    """The specification wants 422 for it, not the 400 of what does not read."""
+    other = Checkpoint(ORIGIN, 0, bytes(32))
+    assert status(witness, encode_request(0, [], signed(other).to_bytes())) == 422
+    assert status(witness, encode_request(0, [], signed(other).to_bytes().replace(b"\n0\n", b"\n1\n"))) == 403
+    assert status(witness, encode_request(0, [], signed(Checkpoint(ORIGIN, 0, EMPTY_ROOT)).to_bytes())) == 200
+
+
 @given(st.binary(max_size=200).map(lambda tail: b"old 1\n" + tail) | st.binary(max_size=200))
 def test_any_bytes_are_a_request_in_its_one_encoding_or_refused(body: bytes) -> None:
     try:
@@ -191,6 +199,33 @@ def test_over_http_it_says_what_the_specification_says(served: str) -> None:
     note = request("GET", f"{served}/{origin_hash(ORIGIN)}/checkpoint")
     assert cosigned_at(parse_note(note.body), WITNESSES[0]) == NOW
     assert request("GET", f"{served}/{'0' * 64}/checkpoint").status == 404
+
+
+def test_a_state_that_was_damaged_while_it_runs_is_its_own_fault_and_nothing_is_cosigned(
+    served: str, tmp_path: Path
+) -> None:
+    url = served + "/add-checkpoint"
+    assert request("POST", url, asking(0, 7)).status == 200
+    file = tmp_path / "witness" / "logs" / origin_hash(ORIGIN) / "checkpoint"
+    kept = file.read_bytes()
+    for damaged in (b"", kept[:-9], signed(checkpoint(7)).to_bytes()):
+        file.write_bytes(damaged)
+        assert (request("POST", url, asking(7, 9)).status, file.read_bytes()) == (500, damaged)
+    file.write_bytes(kept)
+    assert request("POST", url, asking(7, 9)).status == 200
+
+
+def test_a_witness_that_was_put_back_takes_up_what_continues_its_old_state(served: str, tmp_path: Path) -> None:
+    """It cannot know what it forgot; the log's next proof brings it forward, and no other history from there does."""
+    url = served + "/add-checkpoint"
+    file = tmp_path / "witness" / "logs" / origin_hash(ORIGIN) / "checkpoint"
+    assert request("POST", url, asking(0, 7)).status == 200
+    kept = file.read_bytes()
+    assert request("POST", url, asking(7, 9)).status == 200
+    file.write_bytes(kept)
+    assert request("POST", url, asking(9, 12)).body == b"7\n"
+    assert request("POST", url, forged(7, 12, b"another first")).status == 422
+    assert request("POST", url, asking(7, 12)).status == 200
 
 
 def endpoint(key: VerifierKey, url: str) -> Endpoint:
