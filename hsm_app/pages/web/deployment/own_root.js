@@ -1,17 +1,25 @@
 // The reader's own root of trust, from a file that they choose. This page fetches none: one that came with the evidence
 // would be the word of who made the evidence.
 import { Refused } from "./bytes.js";
-import { at, element, moment } from "./show.js";
+import { CLASS, at, element, moment } from "./show.js";
 import { LIMIT, parseRoot } from "./trust.js";
+import { PASS } from "./verdict.js";
 
 export const NO_ROOT = { root: null, refusal: "" };
 
 /** Read what was chosen, show beside the input what it is, and return it as `logInclusion` takes it. */
 export async function ownRoot(file) {
   const own = file ? await read(file) : NO_ROOT;
-  at("own-root-error").textContent = own.refusal && `${own.refusal}. Choose another file.`;
+  at("own-root-error").textContent = own.refusal && `Not taken: ${own.refusal}. Choose another file.`;
   at("own-root-said").replaceChildren(...(own.root ? said(own.root) : []));
   return own;
+}
+
+/** Say beside the input, too, how the check ended by it: its row is far above. */
+export function showOutcome(check, { outcome, why }, { root }) {
+  const reason = outcome === PASS ? "" : `: ${why}`;
+  const found = element("p", `tally ${CLASS[outcome]}`, `${check} ${outcome}${reason}`);
+  at("own-root-found").replaceChildren(...(root ? [found] : []));
 }
 
 async function read(file) {

@@ -2,7 +2,7 @@
 import { CannotTell, Refused, strictJson, textOf } from "./bytes.js";
 import { audit, verdictOn } from "./checks.js";
 import { fetchEvidence } from "./evidence.js";
-import { NO_ROOT, ownRoot } from "./own_root.js";
+import { NO_ROOT, ownRoot, showOutcome } from "./own_root.js";
 import { AGREES, BAD, OBJECTS, SILENT, UNTOLD, testimonies } from "./people.js";
 import {
   WITH_OWN_ROOT, maybe, showCeremony, showCheck, showFiles, showPeople, showTokens,
@@ -145,6 +145,7 @@ async function show() {
 async function lookAgain({ evidence, verdicts }, file) {
   const own = await ownRoot(file);
   verdicts[WITH_OWN_ROOT] = await verdictOn(WITH_OWN_ROOT, evidence, own);
+  showOutcome(WITH_OWN_ROOT, verdicts[WITH_OWN_ROOT], own);
   showCheck(evidence.forms.checks.find(({ name }) => name === WITH_OWN_ROOT), verdicts[WITH_OWN_ROOT]);
   announce(verdicts);
 }

@@ -121,7 +121,7 @@ function meaning({ says, is_silent_on: silent }) {
 export function showCheck(check, verdict) {
   const row = checkRow(check.name, verdict);
   if (check.name === WITH_OWN_ROOT) {
-    const link = element("a", "meaning soft", "Give your root of trust");
+    const link = element("a", "meaning soft", "Give a root of trust of yours");
     link.href = "#own-root";
     row.append(link);
   }
