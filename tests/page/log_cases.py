@@ -278,7 +278,7 @@ def no_roots(published: bytes) -> dict[str, bytes]:
     def edited(edit: Edit) -> bytes:
         return retyped(raw, edit)
 
-    key, witness = f"Ed25519:{auditor().key.public.hex()}".split(":")[1], keys.WITNESSES[2].text
+    key, witness = auditor().key.public.hex(), keys.WITNESSES[2].text
     return {
         "nothing": b"",
         "no text": b"\xff",
