@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from hsm_app.evidence.dossier import PLAN, SCRIPT, SOFTWARE, Dossier
@@ -36,6 +38,16 @@ LOOK = """
       found[frame.name] = { verdict: page.dataset.verdict, banner, text, checks, isRehearsal };
     }
     return JSON.stringify(found);
+"""
+GIVE = """
+    for (const [name, encoded] of Object.entries(GIVEN)) {
+      const { contentDocument: page, contentWindow: of } = document.querySelector(`iframe[name="${name}"]`);
+      delete page.documentElement.dataset.verdict;
+      const chosen = new of.DataTransfer(), input = page.querySelector("#own-root");
+      chosen.items.add(new of.File([Uint8Array.from(atob(encoded), (one) => one.charCodeAt(0))], "root.json"));
+      input.files = chosen.files;
+      input.dispatchEvent(new of.Event("change"));
+    }
 """
 
 
@@ -74,14 +86,20 @@ def served(sites: Mapping[str, Mapping[str, bytes]]) -> Iterator[str]:
         server.close()
 
 
-def look_at(chromium: Browser, evidences: Mapping[str, Files]) -> dict[str, Look]:
-    """Let a page look at each evidence, and return what it says."""
+def look_at(
+    chromium: Browser, evidences: Mapping[str, Files], roots: Mapping[str, bytes] = MappingProxyType({})
+) -> dict[str, Look]:
+    """Let a page look at each evidence, and return what it says once it was given the root of trust of that name."""
     names = {str(number): name for number, name in enumerate(evidences)}
     sites = {number: deployment_files(evidences[name]) for number, name in names.items()}
     found: dict[str, dict[str, Any]] = {}
     with served(sites) as address:
         for start in range(0, len(sites), AT_ONCE):
-            chromium.open(f"{address}together/{'+'.join(list(sites)[start : start + AT_ONCE])}")
+            shown = list(sites)[start : start + AT_ONCE]
+            chromium.open(f"{address}together/{'+'.join(shown)}")
+            chromium.until(LOOK)
+            given = {one: base64.b64encode(roots[names[one]]).decode() for one in shown if names[one] in roots}
+            chromium.run(GIVE.replace("GIVEN", json.dumps(given)))
             found |= json.loads(chromium.until(LOOK))
     return {
         names[number]: Look(

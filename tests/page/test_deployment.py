@@ -49,7 +49,7 @@ from tests.page.test_sites import plainly_served
 MARKUP = '<img src=x onerror="window.ran = 1"><script>window.ran = 1</script>'
 OBJECTION = f"The video was off.\n{MARKUP}"
 MUTATIONS = 16
-LEFT_TO_AUDIT = frozenset({"log-inclusion"})  # a page has no root of trust
+LEFT_TO_AUDIT = frozenset({"log-inclusion"})  # with a root of trust: test_deployment_log.py
 NO_LIST = frozenset(
     {f"{STATEMENT} is missing", f"{STATEMENT} is null", "the statement is no envelope", "the statement is missing"}
 )  # and so a page, as an audit by address, finds no files

@@ -1,7 +1,6 @@
 // The checks of an audit, as far as a browser makes them. Their names and meaning are those of `hsm-vault audit`.
-import {
-  attestationChain, keyAttributes, keyBinding, logInclusion, manifest, sealed, softwareDigest,
-} from "./checks_fleet.js";
+import { attestationChain, keyAttributes, keyBinding, manifest, sealed, softwareDigest } from "./checks_fleet.js";
+import { logInclusion } from "./checks_log.js";
 import { custodianThreshold, exceptions, scriptDigest, signatures, transcriptChain } from "./checks_people.js";
 import { NOT_PROVEN, attempt } from "./verdict.js";
 
@@ -21,11 +20,15 @@ const LOOKS = {
 };
 const UNKNOWN = { outcome: NOT_PROVEN, why: "this page does not look at it: use hsm-vault audit" };
 
-/** Return a verdict on each check that `forms` names, by name; what this page does not know is not proven. */
-export async function audit(evidence) {
+/** Return the verdict on a check; what this page does not know is not proven.
+ * `own` is the reader's root of trust, as `logInclusion` takes it. */
+export async function verdictOn(name, evidence, own) {
+  return Object.hasOwn(LOOKS, name) ? attempt(() => LOOKS[name](evidence, own)) : UNKNOWN;
+}
+
+/** Return a verdict on each check that `forms` names, by name. */
+export async function audit(evidence, own) {
   const verdicts = {};
-  for (const { name } of evidence.forms.checks) {
-    verdicts[name] = Object.hasOwn(LOOKS, name) ? await attempt(() => LOOKS[name](evidence)) : UNKNOWN;
-  }
+  for (const { name } of evidence.forms.checks) verdicts[name] = await verdictOn(name, evidence, own);
   return verdicts;
 }

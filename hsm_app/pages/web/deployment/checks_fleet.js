@@ -1,5 +1,5 @@
-// The checks of what the ceremony made: tokens, keys, software, attestations, manifest, log.
-import { CannotTell, Refused, hex, sha256, textOf, utf8 } from "./bytes.js";
+// The checks of what the ceremony made: tokens, keys, software, attestations, manifest.
+import { CannotTell, Refused, hex, sha256, utf8 } from "./bytes.js";
 import { isSame } from "./shapes.js";
 
 const USE_AUDIT = "use hsm-vault audit";
@@ -125,26 +125,4 @@ export function manifest(evidence) {
     throw new Refused("the entry of the fleet in manifest.json is not fleet.json");
   }
   return `${published.namespace}, epoch ${published.epoch}, SHA-256 ${evidence.sha256("manifest.json")}`;
-}
-
-/** Whether the log has it is for who brings a root of trust from elsewhere. What manifest it is about shows here. */
-export function logInclusion(evidence) {
-  if (!evidence.has("bundle.json")) {
-    throw new CannotTell("bundle.json is not here yet; the operator adds it when the manifest is published");
-  }
-  const [first] = textOf(evidence.file("bundle.json"), "bundle.json").split("\n");
-  let payload;
-  try {
-    payload = JSON.parse(first).payload;
-  } catch {
-    throw new Refused("bundle.json: it is no bundle");
-  }
-  const bytes = evidence.file("manifest.json");
-  if (payload !== btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""))) {
-    throw new Refused("bundle.json is of another manifest than manifest.json");
-  }
-  throw new CannotTell(
-    `the bundle is of this manifest; this page does not look into the log, since it has no root of trust that you ` +
-      `chose: ${USE_AUDIT} --root-of-trust, or the log's own page`,
-  );
 }

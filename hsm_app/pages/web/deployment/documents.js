@@ -1,7 +1,7 @@
 // The documents of the evidence, read as strictly as the page needs them; `hsm-vault audit` refuses more spellings.
 import { CannotTell, Refused, textOf } from "./bytes.js";
 import { parseEnvelope } from "./dsse.js";
-import { POINT, SHA256, distinct, json, list, members, text, whole } from "./shapes.js";
+import { NAMESPACE, POINT, SHA256, distinct, json, list, members, text, whole } from "./shapes.js";
 
 const PATH = /^[A-Za-z0-9][A-Za-z0-9._-]*(?:\/[A-Za-z0-9][A-Za-z0-9._-]*){0,3}$/; // no "..", no root, no other site
 const WORD = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$/;
@@ -66,7 +66,7 @@ export function parseManifest(bytes) {
   );
   if (said.schema !== "hsm-vault/fleet-manifest/v1") throw new Refused("the manifest is of another version");
   whole(said.epoch, "epoch");
-  text(said.namespace, /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/, "namespace");
+  text(said.namespace, NAMESPACE, "namespace");
   list(said.fleets, "fleets").forEach(parseFleet);
   distinct(said.fleets.map((fleet) => fleet.fleet), "the fleet");
   return said;

@@ -154,7 +154,8 @@ function settled(act, path) {
   }
 }
 
-async function settledLater(act, path) {
+/** Return {value} or {error}; an error says which file it is about. Bugs are thrown. */
+export async function settledLater(act, path) {
   try {
     return { value: await act() };
   } catch (error) {

@@ -1,11 +1,14 @@
 // Shows a deployment's evidence and what this browser finds when it checks it. All of it goes into the page as text.
 import { CannotTell, Refused, strictJson, textOf } from "./bytes.js";
-import { audit } from "./checks.js";
+import { audit, verdictOn } from "./checks.js";
 import { fetchEvidence } from "./evidence.js";
+import { NO_ROOT, ownRoot, showOutcome } from "./own_root.js";
 import { AGREES, BAD, OBJECTS, SILENT, UNTOLD, testimonies } from "./people.js";
-import { maybe, showCeremony, showFiles, showMeaning, showPeople, showTokens } from "./sections.js";
+import {
+  WITH_OWN_ROOT, maybe, showCeremony, showCheck, showFiles, showPeople, showTokens,
+} from "./sections.js";
 import { words } from "./shapes.js";
-import { at, banner, checkList, counted, element, facts, fetchFile } from "./show.js";
+import { at, banner, counted, element, facts, fetchFile } from "./show.js";
 import { FAIL, NOT_PROVEN, PASS } from "./verdict.js";
 
 const CEREMONIES = {
@@ -117,7 +120,7 @@ async function show() {
   const forms = strictJson(textOf(bytes, "page.json"), "page.json");
   const evidence = await fetchEvidence(fetchFile, forms);
   showOwnSteps(evidence);
-  const verdicts = await audit(evidence);
+  const verdicts = await audit(evidence, NO_ROOT);
   let people = [];
   try {
     people = await testimonies(evidence);
@@ -126,8 +129,7 @@ async function show() {
   }
   showHead(evidence, people);
   showTrouble(evidence, people);
-  checkList(at("checks"), verdicts);
-  showMeaning(forms);
+  for (const check of forms.checks) showCheck(check, verdicts[check.name]);
   at("checking").hidden = false;
   showPeople(people);
   showCeremony(evidence);
@@ -136,13 +138,34 @@ async function show() {
   at("sections").hidden = false;
   for (const link of at("sections").children) link.hidden = document.querySelector(link.hash).hidden;
   announce(verdicts);
+  return { evidence, verdicts };
 }
 
-try {
-  await show();
-} catch (error) {
+/** Look into the log by what the reader gave; what else was found stays as it is. */
+async function lookAgain({ evidence, verdicts }, file) {
+  const own = await ownRoot(file);
+  verdicts[WITH_OWN_ROOT] = await verdictOn(WITH_OWN_ROOT, evidence, own);
+  showOutcome(WITH_OWN_ROOT, verdicts[WITH_OWN_ROOT], own);
+  showCheck(evidence.forms.checks.find(({ name }) => name === WITH_OWN_ROOT), verdicts[WITH_OWN_ROOT]);
+  announce(verdicts);
+}
+
+function giveUp(error) {
   const isDoubt = error instanceof CannotTell;
   const title = isDoubt ? "Nothing could be checked" : "The evidence could not be checked";
   const todo = isDoubt ? " Use hsm-vault audit." : "";
   banner(isDoubt ? NOT_PROVEN : FAIL, title, `${error.message}.${todo}`);
 }
+
+let running = show();
+running.catch(giveUp);
+
+/** One look after the other, so that what is shown last is what was asked for last. */
+at("own-root").addEventListener("change", ({ target }) => {
+  const [file] = target.files;
+  running = running.then(async (shown) => {
+    await lookAgain(shown, file);
+    return shown;
+  });
+  running.catch(giveUp);
+});

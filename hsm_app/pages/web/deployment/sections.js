@@ -1,9 +1,10 @@
 // The parts of the page that list something: checks' meaning, people, steps, tokens, files.
 import { CannotTell, Refused } from "./bytes.js";
 import { AGREES, BAD, OBJECTS, SILENT, UNTOLD } from "./people.js";
-import { at, counted, element } from "./show.js";
+import { at, checkRow, counted, element } from "./show.js";
 import { steps } from "./timeline.js";
 
+export const WITH_OWN_ROOT = "log-inclusion"; // the check that asks for the reader's root of trust
 const STATES = {
   [AGREES]: "pass", [OBJECTS]: "fail", [BAD]: "fail", [SILENT]: "doubt", [UNTOLD]: "doubt",
 };
@@ -107,14 +108,25 @@ export function showFiles(evidence) {
   at("downloads").hidden = !paths.length;
 }
 
-export function showMeaning(forms) {
-  for (const { name, says, is_silent_on: silent } of forms.checks) {
-    const row = at("checks").querySelector(`[data-check="${CSS.escape(name)}"]`);
-    row.append(element(
-      "details", "meaning",
-      element("summary", "", "What it means"),
-      element("p", "soft", element("strong", "", "A PASS means: "), says),
-      element("p", "soft", element("strong", "", "It does not prove: "), silent),
-    ));
+function meaning({ says, is_silent_on: silent }) {
+  return element(
+    "details", "meaning",
+    element("summary", "", "What it means"),
+    element("p", "soft", element("strong", "", "A PASS means: "), says),
+    element("p", "soft", element("strong", "", "It does not prove: "), silent),
+  );
+}
+
+/** Show a check's verdict, in place of the one before. */
+export function showCheck(check, verdict) {
+  const row = checkRow(check.name, verdict);
+  if (check.name === WITH_OWN_ROOT) {
+    const link = element("a", "meaning soft", "Give a root of trust of yours");
+    link.href = "#own-root";
+    row.append(link);
   }
+  row.append(meaning(check));
+  const before = at("checks").querySelector(`[data-check="${CSS.escape(check.name)}"]`);
+  if (before) before.replaceWith(row);
+  else at("checks").append(row);
 }

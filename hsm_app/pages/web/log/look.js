@@ -1,12 +1,14 @@
 // One look at a namespace in a log. The checks and their names are those of `hsm-vault log verify`.
 import { Ambiguous, CannotTell, Refused, hex, isEqual } from "./bytes.js";
 import { changes } from "./changes.js";
-import { signers } from "./dsse.js";
-import { checkCountersignature, parseEntry, parseManifest } from "./entry.js";
-import { checkSigned, cosignedAt, parseCheckpoint, parseNote } from "./note.js";
-import { readEntries, readLeaves, rootOf } from "./tree.js";
-import { isMet } from "./trust.js";
+import { checkCountersignature, parseEntry } from "./entry.js";
+import { parseManifest } from "./manifest.js";
+import { rootOf } from "./merkle.js";
+import { parseCheckpoint, parseNote } from "./note.js";
+import { isMet } from "./policy.js";
+import { readEntries, readLeaves } from "./tree.js";
 import { FAIL, NOT_PROVEN, PASS, attempt } from "./verdict.js";
+import { checkCheckpoint, checkSigners, checkWitnesses } from "./vouched.js";
 
 const SKEW = 300; // seconds that clocks may differ
 
@@ -17,8 +19,7 @@ export async function look({ fetchFile, root, now, seen }) {
   log.proof = await attempt(async () => {
     note = parseNote((await fetchFile("checkpoint")) ?? new Uint8Array());
     checkpoint = parseCheckpoint(note.text);
-    if (checkpoint.origin !== root.origin) throw new Refused(`the checkpoint is of another log, ${checkpoint.origin}`);
-    await checkSigned(note, root.log);
+    await checkCheckpoint(note, checkpoint, root);
     return `${root.origin} signed a tree of ${checkpoint.size} entries`;
   });
   if (!checkpoint || log.proof.outcome === FAIL) return { checkpoint: null, log, epochs: [], witnesses: [] };
@@ -52,18 +53,6 @@ async function checkGrowth(checkpoint, leaves, seen, inclusion) {
     throw new Refused(`the first ${seen.size} entries are not those that this browser saw before: history was changed`);
   }
   return `continues the tree of ${seen.size} entries that this browser saw before`;
-}
-
-async function checkWitnesses(note, root, witnesses) {
-  for (const [name, key] of root.policy.witnesses) {
-    const at = await cosignedAt(note, key);
-    if (at !== null) witnesses.push({ name, key: key.name, at });
-  }
-  if (!isMet(root.policy, new Set(witnesses.map((one) => one.name)))) {
-    throw new Refused("too few witnesses cosigned the log");
-  }
-  if (!witnesses.length) return "the root of trust asks for no witness";
-  return `cosigned by ${witnesses.map((one) => one.key).join(", ")}`;
 }
 
 function checkFreshness(root, witnesses, now, cosigned) {
@@ -129,14 +118,6 @@ async function verdictsOf(one, previous, { leaves, root, now }) {
   }
   const changed = manifest ? changes(previous?.manifest ?? null, manifest) : [];
   return { index, manifest, verdicts, signed, changes: changed };
-}
-
-/** `who` is "auditors" or "operators"; the ids of those who signed go into `signed`. */
-async function checkSigners(envelope, root, who, signed) {
-  signed[who] = await signers(envelope, root[who]);
-  const { threshold } = root[who];
-  if (signed[who].length < threshold) throw new Refused(`too few of the ${who} that are trusted signed`);
-  return `${signed[who].length} of the ${who} that are trusted signed; ${threshold} needed`;
 }
 
 function checkFollows(manifest, previous) {

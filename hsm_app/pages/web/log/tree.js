@@ -1,21 +1,10 @@
-// The log's tree (RFC 9162 section 2.1) and its files (C2SP tlog-tiles v0.1.0), computed anew from all entries.
-import { CannotTell, Refused, concat, isEqual, sha256 } from "./bytes.js";
+// The files of the log (C2SP tlog-tiles v0.1.0): its tree is computed anew from all entries.
+import { CannotTell, Refused, isEqual } from "./bytes.js";
+import { leafHash, rootOf } from "./merkle.js";
 
 const WIDTH = 256;
 const HASH = 32;
 export const LARGEST = 20000; // entries; a log of fleet keys has a few
-
-const leafHash = (entry) => sha256(concat(Uint8Array.of(0), entry));
-const nodeHash = (left, right) => sha256(concat(Uint8Array.of(1), left, right));
-
-/** The root over leaf hashes. */
-export async function rootOf(leaves) {
-  if (!leaves.length) return sha256(new Uint8Array());
-  if (leaves.length === 1) return leaves[0];
-  let split = 1;
-  while (split * 2 < leaves.length) split *= 2;
-  return nodeHash(await rootOf(leaves.slice(0, split)), await rootOf(leaves.slice(split)));
-}
 
 export function path(number) {
   const digits = String(number);

@@ -23,14 +23,16 @@ export async function fetchFile(path) {
   return new Uint8Array(await answer.arrayBuffer());
 }
 
+export function checkRow(check, { outcome, why }) {
+  const said = element("span", `outcome ${CLASS[outcome]}`, outcome);
+  const row = element("li", "", said, element("span", "", check), element("span", "why", why));
+  row.dataset.check = check;
+  row.dataset.outcome = outcome;
+  return row;
+}
+
 export function checkList(list, verdicts) {
-  list.replaceChildren(...Object.entries(verdicts).map(([check, { outcome, why }]) => {
-    const said = element("span", `outcome ${CLASS[outcome]}`, outcome);
-    const row = element("li", "", said, element("span", "", check), element("span", "why", why));
-    row.dataset.check = check;
-    row.dataset.outcome = outcome;
-    return row;
-  }));
+  list.replaceChildren(...Object.entries(verdicts).map(([check, verdict]) => checkRow(check, verdict)));
   return list;
 }
 

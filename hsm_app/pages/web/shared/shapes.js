@@ -13,8 +13,9 @@ export function members(value, names, what) {
   return value;
 }
 
-export function list(value, what) {
+export function list(value, what, least = 0, most = Infinity) {
   if (!Array.isArray(value)) throw new Refused(`${what} is no list`);
+  if (value.length < least || value.length > most) throw new Refused(`${what} has too few items, or too many`);
   return value;
 }
 
@@ -23,9 +24,18 @@ export function text(value, form, what) {
   return value;
 }
 
-export function whole(value, what) {
+export function whole(value, what, least = -Infinity, most = Infinity) {
   if (!Number.isSafeInteger(value)) throw new Refused(`${what} is no whole number`);
+  if (value < least || value > most) throw new Refused(`${what} is too small, or too large`);
   return value;
+}
+
+/** A time in whole seconds, UTC, as documents have it; return POSIX seconds. */
+export function time(value, what) {
+  const at = Date.parse(text(value, /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$/, what));
+  const isThere = at >= 0 && new Date(at).toISOString() === value.replace("Z", ".000Z");
+  if (!isThere) throw new Refused(`${what} is not a time that exists`);
+  return at / 1000;
 }
 
 /** A value of any kind as words for people; a record may hold an object where a text belongs. */
@@ -50,4 +60,5 @@ export function distinct(values, what) {
 
 export const SHA256 = /^[0-9a-f]{64}$/;
 export const POINT = /^0[23][0-9a-f]{64}$/;
+export const NAMESPACE = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
 export const NAME = /^[\p{L}\p{N}_](?:[\p{L}\p{N}_ .,'()-]{0,98}[\p{L}\p{N}_.)])?$/u;

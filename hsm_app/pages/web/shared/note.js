@@ -4,10 +4,14 @@ import { holdsEd25519 } from "./keys.js";
 
 export const LOG_KEY = 1;
 export const WITNESS_KEY = 4;
+const LATEST = (1n << 63n) - 1n; // seconds
+const MOST_SIGNATURES = 64;
+const CONTROL = /[\x00-\x09\x0b-\x1f]/; // all but line feeds
 
 /** Read a verifier key: name+id+key. */
 export async function parseKey(text, kind) {
   const [name, id] = text.split("+", 2);
+  if (!name || name.length > 255) throw new Refused(`${text} has no name, or too long a one`);
   const data = unbase64(text.slice(`${name}+${id}+`.length), `the key of ${name}`);
   const computed = (await sha256(concat(utf8(`${name}\n`), data))).slice(0, 4);
   if (data[0] !== kind || data.length !== 33 || hex(computed) !== id) throw new Refused(`${text} is no such key`);
@@ -19,13 +23,16 @@ export function parseNote(bytes) {
   const whole = textOf(bytes, "the checkpoint");
   const end = whole.lastIndexOf("\n\n");
   if (end < 0 || !whole.endsWith("\n")) throw new Refused("the checkpoint is no signed note");
-  const signatures = whole.slice(end + 2, -1).split("\n").map((line) => {
+  const text = whole.slice(0, end + 1), lines = whole.slice(end + 2, -1).split("\n");
+  if (CONTROL.test(text) || lines.length > MOST_SIGNATURES) throw new Refused("the checkpoint is no signed note");
+  const signatures = lines.map((line) => {
     const parts = /^\u2014 ([^\s+]+) ([A-Za-z0-9+/]+={0,2})$/.exec(line);
     if (!parts) throw new Refused("a signature line of the checkpoint is malformed");
     const data = unbase64(parts[2], "a signature of the checkpoint");
+    if (data.length <= 4) throw new Refused("a signature of the checkpoint is empty");
     return { name: parts[1], id: data.slice(0, 4), blob: data.slice(4) };
   });
-  return { text: whole.slice(0, end + 1), signatures };
+  return { text, signatures };
 }
 
 const linesOf = (note, key) => note.signatures.filter((one) => one.name === key.name && isEqual(one.id, key.id));
@@ -56,6 +63,7 @@ export async function cosignedAt(note, key) {
   let last = null;
   for (const line of linesOf(note, key)) {
     const time = line.blob.length === 72 ? new DataView(line.blob.buffer).getBigUint64(0) : -1n;
+    if (time < 0n || time > LATEST) throw new Refused(`the cosignature of ${key.name} does not hold`);
     const message = utf8(`cosignature/v1\ntime ${time}\n${note.text}`);
     if (!(await holdsEd25519(key.public, message, line.blob.slice(8)))) {
       throw new Refused(`the cosignature of ${key.name} does not hold`);
