@@ -45,7 +45,8 @@ def key_binding(dossier: Dossier, _: Beliefs) -> str:
     check, fleet = "key-binding", dossier.fleet
     if (fleet.fleet, fleet.custody) != (dossier.plan.fleet, dossier.plan.custody):
         raise LogError(check, f"{FLEET} is of another fleet or custody than the plan")
-    if [replica.replica for replica in dossier.replicas] != [token.replica for token in dossier.plan.tokens]:
+    planned = sorted((*dossier.plan.lost, *(token.replica for token in dossier.plan.tokens)))
+    if [replica.replica for replica in dossier.replicas] != planned:
         raise LogError(check, f"{FLEET} has other replicas than the plan has tokens")
     for replica in dossier.made:
         _check_made(dossier, replica)
