@@ -29,7 +29,7 @@ from hsm_app.ceremony.transcript import SCHEMA, EntryKind
 from hsm_app.ceremony.words import fingerprint_words
 from hsm_app.durable import own_directory, replace_file
 from hsm_app.errors import ConfigError, LogError
-from hsm_app.evidence.participants import key_of
+from hsm_app.evidence.participants import check_own_keys, key_of
 from hsm_app.operator.ceremonies.hall import Hall, Place
 from hsm_app.operator.ceremonies.journal import Journal
 from hsm_app.operator.ceremonies.play import Does, Play
@@ -82,10 +82,15 @@ class Ceremony:
 def begin(ceremony: Ceremony, room: Room) -> None:
     """Make the directory, begin the transcript, and play.
 
-    ConfigError when the directory holds something, or a participant's key is none: who could sign with it?
+    ConfigError when the directory holds something, or a participant's key is none, or another's: who could sign?
     """
-    for person in ceremony.plan.people:
+    people = ceremony.plan.people
+    for person in people:
         _check_key(person)
+    try:
+        check_own_keys(people)
+    except LogError as error:
+        raise ConfigError(f"in the plan {error.what}", PLAN_KEYS) from None
     make_directory(ceremony.place.root)
     with _owned(ceremony):
         _play(ceremony, _prepare(ceremony), room)
