@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hsm_app.errors import ConfigError, LogError
+from hsm_app.durable import owning
+from hsm_app.errors import ConfigError, LogError, StoreError
 from hsm_app.evidence.dossier import MANIFEST, TRANSCRIPT
 from hsm_app.evidence.statement import STATEMENT, read_envelope, sign_statement
 from hsm_app.fleet.manifest import FleetState, Manifest
@@ -20,6 +21,7 @@ from hsm_app.operator.ceremonies.publish_replacement import publish_replacement
 from hsm_app.operator.fleet_directory import FleetDirectory
 from hsm_app.operator.layout import ReplicaFiles
 from hsm_app.operator.publication import next_manifest
+from hsm_app.operator.replace import Replacement
 from hsm_app.operator.replace_evidence import complete_evidence, evidence_of, note_evidence, prove_evidence
 from tests.cli.command import run
 from tests.evidence.deployment import Files, with_fleet
@@ -88,6 +90,22 @@ def test_a_ceremony_that_has_not_ended_has_no_evidence(replaced: Replaced, place
     (place.root / TRANSCRIPT).write_bytes(b"".join(lines[:-1]))
     error = refused(replaced, place, current=parse_manifest(replaced.old.files[MANIFEST]))
     assert error.what == "this is no replaced token whose ceremony has ended"
+
+
+@pytest.mark.parametrize("which", ["root", "home"])
+def test_evidence_is_not_published_while_something_else_works_there(
+    replaced: Replaced, place: Place, which: str
+) -> None:
+    """Or the statement that `replace-replica` has read, and is about to name, could be exchanged under its hands."""
+    with owning(getattr(place, which)), pytest.raises(StoreError, match="another process works in"):
+        publish_replacement(place, replaced.rehearsal.ceremony.plan)
+
+
+def test_a_replica_is_not_replaced_while_its_evidence_is_published(replaced: Replaced, place: Place) -> None:
+    directory = FleetDirectory(root=place.home, fleet_id=FleetId(replaced.old.fleet), trusted=None)
+    work = Replacement(directory=directory, replica=2, is_same_token=False, now=0, say=lambda _: None)
+    with owning(place.home), pytest.raises(StoreError, match="another process works in"):
+        work.run()
 
 
 def test_evidence_keeps_the_manifest_that_it_was_published_with(replaced: Replaced) -> None:

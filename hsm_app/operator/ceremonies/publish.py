@@ -24,7 +24,7 @@ from typing import Any
 
 from hsm_app.ceremony.plan import CeremonyName, Plan
 from hsm_app.ceremony.transcript import parse_transcript
-from hsm_app.durable import make_directories, replace_file
+from hsm_app.durable import make_directories, owning, replace_file
 from hsm_app.errors import ConfigError, LogError
 from hsm_app.evidence.audit import audit
 from hsm_app.evidence.beliefs import Beliefs
@@ -97,6 +97,11 @@ def publish(plan: FleetPlan, genesis: Genesis, ended: int, say: Say) -> Manifest
     ConfigError when it was published before, LogError when an audit of it would fail; TokenError, StoreError when a
     step fails, and then do it again.
     """
+    with owning(plan.root):
+        return _publish(plan, genesis, ended, say)
+
+
+def _publish(plan: FleetPlan, genesis: Genesis, ended: int, say: Say) -> Manifest:
     evidence = plan.root / EVIDENCE
     if (evidence / MANIFEST).exists():
         raise ConfigError(f"{evidence} was published already", "It is what the manifest names; it is not changed")
