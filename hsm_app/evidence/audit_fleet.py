@@ -8,6 +8,7 @@ from dataclasses import replace
 from hsm_app.errors import LogError
 from hsm_app.evidence.attestation.reader import AttestedKey
 from hsm_app.evidence.attestation.yubihsm import YubiHsmReader
+from hsm_app.evidence.audit_believed import check_believed
 from hsm_app.evidence.audit_successor import check_fleet_goes_on, check_manifest_goes_on
 from hsm_app.evidence.beliefs import Beliefs, NotProven
 from hsm_app.evidence.dossier import BUNDLE, FLEET, MANIFEST, SOFTWARE, TRANSCRIPT, Dossier, naming
@@ -143,8 +144,8 @@ def sealed(dossier: Dossier, _: Beliefs) -> str:
     return f"{len(dossier.replicas)} tokens"
 
 
-def manifest(dossier: Dossier, _: Beliefs) -> str:
-    """The manifest's entry of the fleet is fleet.json, and names the statement."""
+def manifest(dossier: Dossier, beliefs: Beliefs) -> str:
+    """The manifest's entry of the fleet is fleet.json, and names the statement; so does the believed one."""
     if MANIFEST not in dossier.files:
         raise NotProven(f"{MANIFEST} is not here yet; the operator adds it when the manifest is published")
     published = dossier.read(MANIFEST, parse_manifest)
@@ -155,6 +156,8 @@ def manifest(dossier: Dossier, _: Beliefs) -> str:
     if replace(entry, evidence_sha256=None) != dossier.fleet:
         raise LogError("manifest", f"the entry of the fleet in {MANIFEST} is not {FLEET}")
     check_manifest_goes_on(dossier, published)
+    if beliefs.manifest is not None:
+        check_believed(dossier, published, beliefs.manifest)
     return f"{published.namespace}, epoch {published.epoch}, SHA-256 {hashlib.sha256(published.raw).hexdigest()}"
 
 

@@ -54,7 +54,7 @@ CHECKS = (
     Check(
         "manifest",
         "The manifest lists this fleet with these keys, and names this evidence.",
-        "That clients see the same manifest: that is what the log is for.",
+        "That clients see the same manifest, and no later one: bring theirs; that all see one is what the log is for.",
     ),
     Check(
         "log-inclusion",
