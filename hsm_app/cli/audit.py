@@ -34,7 +34,13 @@ Audited = tuple[str, Verdicts]  # the evidence's location, and what was found
     metavar="DIRECTORY|URL",
     help="The evidence before it, where a token was replaced; repeat it back to the genesis, newest first.",
 )
-@click.option("--root-of-trust", "document", type=File, help="Whom you believe about manifests, for log-inclusion.")
+@click.option(
+    "--root-of-trust",
+    "documents",
+    type=File,
+    multiple=True,
+    help="Whom you believe about manifests, for log-inclusion; repeat it for those from before keys were rotated.",
+)
 @click.option("--manifest", "believed", type=File, help="The manifest that your client believes now, for manifest.")
 @click.option("--wheel", type=File, help="The wheel that you built from the published source, for software-digest.")
 @click.option("--attestation-root", "roots", type=File, multiple=True, help="A maker's root (PEM); may be repeated.")
@@ -43,7 +49,7 @@ Audited = tuple[str, Verdicts]  # the evidence's location, and what was found
 def audit(
     location: str,
     before: tuple[str, ...],
-    document: Path | None,
+    documents: tuple[Path, ...],
     believed: Path | None,
     wheel: Path | None,
     roots: tuple[Path, ...],
@@ -64,9 +70,11 @@ def audit(
     Examples: hsm-vault audit https://vault.example/fleet-1 --root-of-trust root-of-trust.json --wheel hsm_vault.whl
               hsm-vault audit ./replacement/evidence --before ./fleet/evidence
     """
+    present, *former = (parse_root_of_trust(read_whole(document)) for document in documents) if documents else (None,)
     beliefs = Beliefs(
         now=int(time.time()),
-        root_of_trust=None if document is None else parse_root_of_trust(read_whole(document)),
+        root_of_trust=present,
+        former_roots=tuple(former),
         manifest=None if believed is None else parse_manifest(read_whole(believed)),
         attestation_roots=tuple(map(read_whole, roots)),
         wheel=None if wheel is None else wheel_files(wheel),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hsm_app.errors import LogError
@@ -14,9 +15,10 @@ from hsm_app.evidence.beliefs import Beliefs, NotProven
 from hsm_app.evidence.dossier import BUNDLE, FLEET, MANIFEST, SOFTWARE, TRANSCRIPT, Dossier, naming
 from hsm_app.evidence.software import files_digest
 from hsm_app.evidence.token_record import KEYS, check_objects
-from hsm_app.fleet.bundle import verify_logged
+from hsm_app.fleet.bundle import LoggedBundle, verify_logged
 from hsm_app.fleet.manifest import AssuranceLevel, Custody, Replica
 from hsm_app.fleet.manifest_json import parse_manifest
+from hsm_app.fleet.root_of_trust import RootOfTrust
 
 COMMITMENTS = ("kem_public", "opaque_public", "seal_check", "id_check")
 READERS = (YubiHsmReader(),)
@@ -162,13 +164,24 @@ def manifest(dossier: Dossier, beliefs: Beliefs) -> str:
 
 
 def log_inclusion(dossier: Dossier, beliefs: Beliefs) -> str:
-    """The bundle proves, under the root of trust, that this very manifest is in the log."""
+    """The bundle proves, under a root of trust, that this very manifest is in the log."""
     if BUNDLE not in dossier.files:
         raise NotProven(f"{BUNDLE} is not here yet; the operator adds it when the manifest is published")
     if beliefs.root_of_trust is None:
         raise NotProven("name the root of trust that you believe")
     with naming(BUNDLE):
-        logged = verify_logged(dossier.file(BUNDLE), beliefs.root_of_trust)
+        logged, root = _logged(dossier.file(BUNDLE), (beliefs.root_of_trust, *beliefs.former_roots))
     if logged.manifest.raw != dossier.file(MANIFEST):
         raise LogError("log-inclusion", f"{BUNDLE} is of another manifest than {MANIFEST}")
-    return f"in the log of {logged.manifest.namespace}"
+    return f"in the log of {logged.manifest.namespace}, by root of trust {root.version}"
+
+
+def _logged(bundle: bytes, roots: Sequence[RootOfTrust]) -> tuple[LoggedBundle, RootOfTrust]:
+    """Return the bundle, and the root of trust that it holds under; the first one's refusal when there is none."""
+    refusals: list[LogError] = []
+    for root in roots:
+        try:
+            return verify_logged(bundle, root), root
+        except LogError as error:
+            refusals.append(error)
+    raise refusals[0]

@@ -22,6 +22,7 @@ from hsm_app.evidence.verdict import Outcome, Verdicts
 from hsm_app.fleet.manifest import FleetState, Group, Manifest, Replica
 from hsm_app.fleet.manifest_encoding import encode_manifest
 from hsm_app.fleet.manifest_json import parse_fleet, parse_manifest
+from hsm_app.fleet.root_of_trust import Role
 from tests.cli.command import run
 from tests.evidence.deployment import Deployment, Files, with_fleet
 from tests.evidence.replacement import Replaced
@@ -456,10 +457,16 @@ def changed_window(files: Files) -> Manifest:
     return parse_manifest(raw)
 
 
-def test_old_evidence_fails_beside_the_manifest_that_a_client_believes(replaced: Replaced) -> None:
-    done = run("audit", replaced.old.evidence, "--manifest", replaced.evidence / MANIFEST, "--json")
+def test_old_evidence_fails_beside_the_manifest_that_a_client_believes(replaced: Replaced, tmp_path: Path) -> None:
+    """Its own proof holds all the same, under the root of trust of its day."""
+    for version, auditor in ((1, 0), (2, 1)):
+        raw = trust.root_of_trust(version=version, auditors=Role(1, (trust.auditor(auditor).key,))).raw
+        (tmp_path / f"{version}.json").write_bytes(raw)
+    roots = ("--root-of-trust", tmp_path / "2.json", "--root-of-trust", tmp_path / "1.json")
+    done = run("audit", replaced.old.evidence, "--manifest", replaced.evidence / MANIFEST, *roots, "--json")
     why = {each["check"]: each["why"] for each in json.loads(done.stdout)["checks"]}
     assert done.exit_code == 10
+    assert why["log-inclusion"].endswith("by root of trust 1")
     assert why["manifest"] == "the manifest that you believe: it names other evidence: this is not the newest"
 
 
