@@ -13,13 +13,14 @@ import pytest
 from hsm_app.ceremony.script import Deed
 from hsm_app.durable import owning
 from hsm_app.errors import ConfigError, LogError, StoreError, TokenError
-from hsm_app.evidence.dossier import MANIFEST, TRANSCRIPT
+from hsm_app.evidence.dossier import CUSTODY, MANIFEST, TRANSCRIPT
 from hsm_app.evidence.statement import STATEMENT, read_envelope, sign_statement
 from hsm_app.fleet.manifest import FleetState, Manifest
 from hsm_app.fleet.manifest_json import parse_manifest
 from hsm_app.model import FleetId
 from hsm_app.monitor.evidence_source import read_evidence
 from hsm_app.operator.ceremonies.hall import Hall, Place
+from hsm_app.operator.ceremonies.publish import check_publishable
 from hsm_app.operator.ceremonies.publish_replacement import publish_replacement
 from hsm_app.operator.ceremonies.upkeep_deeds import UpkeepDeeds
 from hsm_app.operator.fleet_directory import FleetDirectory
@@ -31,6 +32,7 @@ from hsm_app.operator.replace_token import fresh_member
 from tests.cli.command import run
 from tests.evidence.deployment import Files, with_fleet
 from tests.evidence.replacement import Replaced
+from tests.evidence.tampering import put
 from tests.fleet import trust
 from tests.token.fresh import softhsm
 
@@ -43,6 +45,14 @@ def test_evidence_that_the_manifest_names_is_not_published_again(replaced: Repla
     assert (
         read_envelope((replaced.evidence / STATEMENT).read_bytes()).raw == read_envelope(replaced.files[STATEMENT]).raw
     )
+
+
+def test_commitments_of_others_than_the_plan_s_custodians_are_not_published(replaced: Replaced, tmp_path: Path) -> None:
+    """That too few have signed is published as it is; this would fail for good, whoever signs."""
+    files = put(replaced.files, CUSTODY, b'"Dan"', b'"Zoe"')
+    with pytest.raises(LogError, match=r"custody\.json is of other custodians") as refused:
+        check_publishable(replaced.remade(files), tmp_path)
+    assert "publish again" in refused.value.todo
 
 
 def test_options_of_a_genesis_are_refused_for_a_fleet_that_is_there(replaced: Replaced) -> None:

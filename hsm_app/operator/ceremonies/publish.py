@@ -27,6 +27,7 @@ from hsm_app.ceremony.transcript import parse_transcript
 from hsm_app.durable import make_directories, owning, replace_file
 from hsm_app.errors import ConfigError, LogError
 from hsm_app.evidence.audit import audit
+from hsm_app.evidence.audit_people import check_commitments
 from hsm_app.evidence.beliefs import Beliefs
 from hsm_app.evidence.dossier import CUSTODY, FLEET, MANIFEST, PLAN, SCRIPT, SIGNATURE, SOFTWARE, TRANSCRIPT, Dossier
 from hsm_app.evidence.statement import STATEMENT, encode_statement, parse_statement, read_envelope, sign_statement
@@ -158,22 +159,23 @@ def gather(root: Path, custody: Path, entry: Fleet, signer: IdentitySigner, prev
         fleet=entry.fleet, ceremony=ceremony, assurance=ASSURANCE, files=files, previous=previous
     )
     whole = {**files, STATEMENT: sign_statement(statement, signer)}
-    _look(whole, root)
+    check_publishable(whole, root)
     for path, content in whole.items():
         make_directories((evidence / path).parent, root)
         replace_file(evidence / path, content)
     return parse_statement(statement).digest
 
 
-def _look(files: Mapping[str, bytes], root: Path) -> None:
+def check_publishable(files: Mapping[str, bytes], root: Path) -> None:
     """Audit the evidence before a manifest names it for good. LogError for a check that fails.
 
     That custodians disagree, or say nothing, is no failure of the evidence: it is published as it is.
     """
-    dossier, todo = Dossier(files), f"Nothing was published. Put it right in {root}, and publish again"
-    given_out = None if dossier.is_replacement else dossier.done("custody").get("custody_sha256")
-    if given_out not in (None, dossier.sha256(CUSTODY)):
-        raise LogError(AGREEMENT, f"{CUSTODY} is not the one of the ceremony", todo)
+    todo = f"Nothing was published. Put it right in {root}, and publish again"
+    try:
+        check_commitments(Dossier(files))
+    except (LogError, ConfigError) as error:
+        raise LogError(AGREEMENT, error.what, todo) from None
     for name, verdict in audit(files, Beliefs(now=0)).items():
         if verdict.outcome is Outcome.FAIL and name != AGREEMENT:
             raise LogError(name, verdict.why, todo)
