@@ -12,6 +12,7 @@ from hsm_app.evidence.beliefs import Beliefs, NotProven
 from hsm_app.evidence.dossier import (
     BESIDE,
     CUSTODY,
+    DIRECTORIES,
     NEEDED,
     PLAN,
     SCRIPT,
@@ -84,6 +85,8 @@ def signatures(dossier: Dossier, _: Beliefs) -> str:
         raise LogError(check, f"{strange[0]} is not named by {STATEMENT}: nobody signed it")
     if missing := [path for path in NEEDED if path not in statement.files]:
         raise LogError(check, f"{STATEMENT} does not name {missing[0]}")
+    if odd := [path for path in statement.files if path not in NEEDED and path.split("/")[0] not in DIRECTORIES]:
+        raise LogError(check, f"{odd[0]} is no part of evidence: nobody would look at it")
     silent = [person.name for person, said in dossier.testimonies().items() if said is None]
     if silent:
         raise NotProven(f"all signatures that are there hold; {', '.join(silent)} did not sign")

@@ -43,6 +43,7 @@ CUSTODY, FLEET, SOFTWARE, MANIFEST, BUNDLE = (
 )  # fmt: skip
 BESIDE = frozenset({STATEMENT, MANIFEST, BUNDLE})  # what the statement does not name
 NEEDED = (PLAN, SCRIPT, TRANSCRIPT, SIGNATURE, CUSTODY, FLEET, SOFTWARE)
+DIRECTORIES = ("testimonies", "tokens", "attestations")
 STEP_HEADING = re.compile(r"## [0-9]+\. .*  \(([a-z0-9-]+); [^()]*\)")
 TO_CONFIRM = "- [ ] "
 T = TypeVar("T")
