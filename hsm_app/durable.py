@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hsm_app.errors import StoreError
@@ -60,3 +61,13 @@ def own_directory(path: Path) -> int:
         os.close(descriptor)
         raise StoreError(f"another process works in {path}", "Wait until it has ended") from None
     return descriptor
+
+
+@contextmanager
+def owning(path: Path) -> Iterator[None]:
+    """Keep a directory for this process meanwhile. StoreError when another one has it."""
+    descriptor = own_directory(path)
+    try:
+        yield
+    finally:
+        os.close(descriptor)

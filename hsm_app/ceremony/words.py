@@ -9,6 +9,7 @@ A fingerprint is public, and has nothing but the list in common with a custodian
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 
@@ -21,6 +22,7 @@ BITS = 10
 LETTERS = 4  # that name a word
 RUN = 3  # words of the list in a row are hardly what somebody writes who has something to say
 
+LETTERS_ONLY = re.compile(r"[^\W\d_]+")
 _BY_LETTERS = {word[:LETTERS]: word for word in WORDLIST}
 
 
@@ -58,8 +60,11 @@ def word_of(typed: str) -> str | None:
 
 
 def is_like_a_share(typed: str) -> bool:
-    """Say whether a line holds words of the list as a share does: several and nothing else, or `RUN` in a row."""
-    known = [word_of(part) is not None for part in typed.split()]
+    """Say whether a line holds words of the list as a share does: several and nothing else, or `RUN` in a row.
+
+    Numbers and signs between them, as on the sheet, do not count.
+    """
+    known = [word_of(part) is not None for part in LETTERS_ONLY.findall(typed)]
     runs = (known[start : start + RUN] for start in range(len(known) - RUN + 1))
     return len(known) > 1 and (all(known) or any(map(all, runs)))
 

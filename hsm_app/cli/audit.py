@@ -15,6 +15,7 @@ from hsm_app.evidence.audit import audit_chain
 from hsm_app.evidence.beliefs import Beliefs
 from hsm_app.evidence.checks import CHECKS
 from hsm_app.evidence.verdict import Outcome, Verdicts, overall, worst
+from hsm_app.fleet.manifest_json import parse_manifest
 from hsm_app.fleet.root_of_trust import parse_root_of_trust
 from hsm_app.monitor.evidence_source import read_evidence
 from hsm_app.operator.software import wheel_files
@@ -33,7 +34,14 @@ Audited = tuple[str, Verdicts]  # the evidence's location, and what was found
     metavar="DIRECTORY|URL",
     help="The evidence before it, where a token was replaced; repeat it back to the genesis, newest first.",
 )
-@click.option("--root-of-trust", "document", type=File, help="Whom you believe about manifests, for log-inclusion.")
+@click.option(
+    "--root-of-trust",
+    "documents",
+    type=File,
+    multiple=True,
+    help="Whom you believe about manifests, for log-inclusion; repeat it for those from before keys were rotated.",
+)
+@click.option("--manifest", "believed", type=File, help="The manifest that your client believes now, for manifest.")
 @click.option("--wheel", type=File, help="The wheel that you built from the published source, for software-digest.")
 @click.option("--attestation-root", "roots", type=File, multiple=True, help="A maker's root (PEM); may be repeated.")
 @click.option("--explain", is_flag=True, help="Say of each check what a PASS means, and what it does not prove.")
@@ -41,7 +49,8 @@ Audited = tuple[str, Verdicts]  # the evidence's location, and what was found
 def audit(
     location: str,
     before: tuple[str, ...],
-    document: Path | None,
+    documents: tuple[Path, ...],
+    believed: Path | None,
     wheel: Path | None,
     roots: tuple[Path, ...],
     explain: bool,
@@ -52,6 +61,8 @@ def audit(
     Evidence of a replaced token shows that token, and for the rest goes on from the evidence before it: give that with
     --before, and so on back to the genesis. Each is audited for itself, and as what goes on from the next.
 
+    Evidence says nothing of what came after it. With --manifest it has to be about the fleet as that manifest lists it.
+
     Ends with 0 when every check passes, 10 when one fails, 11 when none fails and something is not proven. The same
     steps by hand, with openssl and sha256sum: docs/audit.md.
 
@@ -59,9 +70,12 @@ def audit(
     Examples: hsm-vault audit https://vault.example/fleet-1 --root-of-trust root-of-trust.json --wheel hsm_vault.whl
               hsm-vault audit ./replacement/evidence --before ./fleet/evidence
     """
+    present, *former = (parse_root_of_trust(read_whole(document)) for document in documents) if documents else (None,)
     beliefs = Beliefs(
         now=int(time.time()),
-        root_of_trust=None if document is None else parse_root_of_trust(read_whole(document)),
+        root_of_trust=present,
+        former_roots=tuple(former),
+        manifest=None if believed is None else parse_manifest(read_whole(believed)),
         attestation_roots=tuple(map(read_whole, roots)),
         wheel=None if wheel is None else wheel_files(wheel),
     )

@@ -65,7 +65,7 @@ def publish_evidence(directory: Path, options: FleetOptions) -> None:
     """Put the evidence of the ceremony in DIRECTORY together; after a genesis, write the fleet's files beside it.
 
     The manifest names the evidence, so do this once, when the participants have signed. After an interruption do it
-    again. The directory `evidence` is what is published; nothing in it is secret.
+    again, with the same options. The directory `evidence` is what is published; nothing in it is secret.
 
     After a replace-token ceremony the evidence goes on from the one that the fleet's manifest names now, and
     `hsm-vault fleet replace-replica` has the next manifest name it. No option but --module belongs to it then.

@@ -9,6 +9,7 @@ NOT-PROVEN.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from hsm_app.errors import ConfigError, LogError
 from hsm_app.evidence import audit_fleet, audit_people
@@ -47,7 +48,8 @@ def audit_chain(evidence: Sequence[Mapping[str, bytes]], beliefs: Beliefs) -> li
     before: Dossier | None = None
     for files in reversed(evidence):
         before = Dossier(files, before)
-        verdicts.insert(0, _verdicts(before, beliefs))
+        is_newest = len(verdicts) + 1 == len(evidence)
+        verdicts.insert(0, _verdicts(before, beliefs if is_newest else replace(beliefs, manifest=None)))
     return verdicts
 
 

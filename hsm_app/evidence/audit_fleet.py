@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hsm_app.errors import LogError
 from hsm_app.evidence.attestation.reader import AttestedKey
 from hsm_app.evidence.attestation.yubihsm import YubiHsmReader
+from hsm_app.evidence.audit_believed import check_believed
 from hsm_app.evidence.audit_successor import check_fleet_goes_on, check_manifest_goes_on
 from hsm_app.evidence.beliefs import Beliefs, NotProven
 from hsm_app.evidence.dossier import BUNDLE, FLEET, MANIFEST, SOFTWARE, TRANSCRIPT, Dossier, naming
 from hsm_app.evidence.software import files_digest
 from hsm_app.evidence.token_record import KEYS, check_objects
-from hsm_app.fleet.bundle import verify_logged
+from hsm_app.fleet.bundle import LoggedBundle, verify_logged
 from hsm_app.fleet.manifest import AssuranceLevel, Custody, Replica
 from hsm_app.fleet.manifest_json import parse_manifest
+from hsm_app.fleet.root_of_trust import RootOfTrust
 
 COMMITMENTS = ("kem_public", "opaque_public", "seal_check", "id_check")
 READERS = (YubiHsmReader(),)
@@ -45,7 +48,8 @@ def key_binding(dossier: Dossier, _: Beliefs) -> str:
     check, fleet = "key-binding", dossier.fleet
     if (fleet.fleet, fleet.custody) != (dossier.plan.fleet, dossier.plan.custody):
         raise LogError(check, f"{FLEET} is of another fleet or custody than the plan")
-    if [replica.replica for replica in dossier.replicas] != [token.replica for token in dossier.plan.tokens]:
+    planned = sorted((*dossier.plan.lost, *(token.replica for token in dossier.plan.tokens)))
+    if [replica.replica for replica in dossier.replicas] != planned:
         raise LogError(check, f"{FLEET} has other replicas than the plan has tokens")
     for replica in dossier.made:
         _check_made(dossier, replica)
@@ -142,8 +146,8 @@ def sealed(dossier: Dossier, _: Beliefs) -> str:
     return f"{len(dossier.replicas)} tokens"
 
 
-def manifest(dossier: Dossier, _: Beliefs) -> str:
-    """The manifest's entry of the fleet is fleet.json, and names the statement."""
+def manifest(dossier: Dossier, beliefs: Beliefs) -> str:
+    """The manifest's entry of the fleet is fleet.json, and names the statement; so does the believed one."""
     if MANIFEST not in dossier.files:
         raise NotProven(f"{MANIFEST} is not here yet; the operator adds it when the manifest is published")
     published = dossier.read(MANIFEST, parse_manifest)
@@ -154,17 +158,30 @@ def manifest(dossier: Dossier, _: Beliefs) -> str:
     if replace(entry, evidence_sha256=None) != dossier.fleet:
         raise LogError("manifest", f"the entry of the fleet in {MANIFEST} is not {FLEET}")
     check_manifest_goes_on(dossier, published)
+    if beliefs.manifest is not None:
+        check_believed(dossier, published, beliefs.manifest)
     return f"{published.namespace}, epoch {published.epoch}, SHA-256 {hashlib.sha256(published.raw).hexdigest()}"
 
 
 def log_inclusion(dossier: Dossier, beliefs: Beliefs) -> str:
-    """The bundle proves, under the root of trust, that this very manifest is in the log."""
+    """The bundle proves, under a root of trust, that this very manifest is in the log."""
     if BUNDLE not in dossier.files:
         raise NotProven(f"{BUNDLE} is not here yet; the operator adds it when the manifest is published")
     if beliefs.root_of_trust is None:
         raise NotProven("name the root of trust that you believe")
     with naming(BUNDLE):
-        logged = verify_logged(dossier.file(BUNDLE), beliefs.root_of_trust)
+        logged, root = _logged(dossier.file(BUNDLE), (beliefs.root_of_trust, *beliefs.former_roots))
     if logged.manifest.raw != dossier.file(MANIFEST):
         raise LogError("log-inclusion", f"{BUNDLE} is of another manifest than {MANIFEST}")
-    return f"in the log of {logged.manifest.namespace}"
+    return f"in the log of {logged.manifest.namespace}, by root of trust {root.version}"
+
+
+def _logged(bundle: bytes, roots: Sequence[RootOfTrust]) -> tuple[LoggedBundle, RootOfTrust]:
+    """Return the bundle, and the root of trust that it holds under; the first one's refusal when there is none."""
+    refusals: list[LogError] = []
+    for root in roots:
+        try:
+            return verify_logged(bundle, root), root
+        except LogError as error:
+            refusals.append(error)
+    raise refusals[0]

@@ -7,11 +7,12 @@ import hashlib
 from hsm_app.ceremony.plan import Kind, Role
 from hsm_app.ceremony.transcript import SCHEMA, EntryKind
 from hsm_app.errors import LogError
-from hsm_app.evidence.audit_successor import check_custodians_go_on, check_predecessor, check_shares
+from hsm_app.evidence.audit_successor import THRESHOLD, check_custodians_go_on, check_predecessor, check_shares
 from hsm_app.evidence.beliefs import Beliefs, NotProven
 from hsm_app.evidence.dossier import (
     BESIDE,
     CUSTODY,
+    DIRECTORIES,
     NEEDED,
     PLAN,
     SCRIPT,
@@ -84,6 +85,8 @@ def signatures(dossier: Dossier, _: Beliefs) -> str:
         raise LogError(check, f"{strange[0]} is not named by {STATEMENT}: nobody signed it")
     if missing := [path for path in NEEDED if path not in statement.files]:
         raise LogError(check, f"{STATEMENT} does not name {missing[0]}")
+    if odd := [path for path in statement.files if path not in NEEDED and path.split("/")[0] not in DIRECTORIES]:
+        raise LogError(check, f"{odd[0]} is no part of evidence: nobody would look at it")
     silent = [person.name for person, said in dossier.testimonies().items() if said is None]
     if silent:
         raise NotProven(f"all signatures that are there hold; {', '.join(silent)} did not sign")
@@ -95,26 +98,33 @@ def custodian_threshold(dossier: Dossier, _: Beliefs) -> str:
 
     Where a token was replaced, the custodians are those of the evidence before.
     """
-    check, plan, custody = "custodian-threshold", dossier.plan, dossier.custody
-    if dossier.is_replacement:
-        check_shares(dossier)
-    elif dossier.done("custody").get("custody_sha256") != dossier.sha256(CUSTODY):
-        raise LogError(check, f"{CUSTODY} is not the one of the ceremony")
-    names = [person.name for person in plan.custodians]
-    if (custody.fleet, custody.threshold) != (plan.fleet, plan.threshold) or [
-        each.custodian for each in custody.shares
-    ] != names:
-        raise LogError(check, f"{CUSTODY} is of other custodians, another threshold or another fleet than the plan")
+    check_commitments(dossier)
+    plan = dossier.plan
     agree = [
         person
         for person, said in dossier.testimonies().items()
         if person.role is Role.CUSTODIAN and said is not None and said.objection is None
     ]
+    said = f"{len(agree)} of {len(plan.custodians)} custodians agree"
     if len(agree) < plan.threshold:
-        raise LogError(check, f"{len(agree)} of {len(names)} custodians agree, and {plan.threshold} are needed")
+        raise LogError(THRESHOLD, f"{said}, and {plan.threshold} are needed")
     if dossier.is_replacement:
         check_custodians_go_on(dossier, agree)
-    return f"{len(agree)} of {len(names)} custodians agree, {plan.threshold} are needed"
+    return f"{said}, {plan.threshold} are needed"
+
+
+def check_commitments(dossier: Dossier) -> None:
+    """LogError ("custodian-threshold") unless the commitments are the plan's and the ceremony's, whoever has signed."""
+    plan, custody = dossier.plan, dossier.custody
+    if dossier.is_replacement:
+        check_shares(dossier)
+    elif dossier.done("custody").get("custody_sha256") != dossier.sha256(CUSTODY):
+        raise LogError(THRESHOLD, f"{CUSTODY} is not the one of the ceremony")
+    names = [person.name for person in plan.custodians]
+    if (custody.fleet, custody.threshold) != (plan.fleet, plan.threshold) or [
+        each.custodian for each in custody.shares
+    ] != names:
+        raise LogError(THRESHOLD, f"{CUSTODY} is of other custodians, another threshold or another fleet than the plan")
 
 
 def exceptions(dossier: Dossier, _: Beliefs) -> str:

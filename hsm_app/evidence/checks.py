@@ -43,8 +43,8 @@ CHECKS = (
     ),
     Check(
         "attestation-chain",
-        "The makers of the devices vouch, up to the roots that you gave, that the keys live in devices of theirs.",
-        "Which program asks the devices to use the keys, and how often.",
+        "Makers vouch, up to the roots that you gave, that each replica's identity key lives in a device of theirs.",
+        "That the fleet's root and the link keys live there too; which program asks the devices to use keys.",
     ),
     Check(
         "sealed",
@@ -54,7 +54,7 @@ CHECKS = (
     Check(
         "manifest",
         "The manifest lists this fleet with these keys, and names this evidence.",
-        "That clients see the same manifest: that is what the log is for.",
+        "That clients see the same manifest, and no later one: bring theirs; that all see one is what the log is for.",
     ),
     Check(
         "log-inclusion",

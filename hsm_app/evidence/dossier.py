@@ -29,7 +29,7 @@ from hsm_app.ceremony.custody import Custody, parse_custody
 from hsm_app.ceremony.plan import CeremonyName, Person, Plan, parse_plan
 from hsm_app.ceremony.transcript import Entry, EntryKind, parse_transcript
 from hsm_app.errors import ConfigError, LogError
-from hsm_app.evidence.participants import CeremonyRecord, Testimony, verify_envelope, verify_ssh
+from hsm_app.evidence.participants import CeremonyRecord, Testimony, check_own_keys, verify_envelope, verify_ssh
 from hsm_app.evidence.software import Software, parse_software
 from hsm_app.evidence.statement import STATEMENT, Statement, read_envelope
 from hsm_app.evidence.token_record import TokenRecord, parse_token_record
@@ -43,6 +43,7 @@ CUSTODY, FLEET, SOFTWARE, MANIFEST, BUNDLE = (
 )  # fmt: skip
 BESIDE = frozenset({STATEMENT, MANIFEST, BUNDLE})  # what the statement does not name
 NEEDED = (PLAN, SCRIPT, TRANSCRIPT, SIGNATURE, CUSTODY, FLEET, SOFTWARE)
+DIRECTORIES = ("testimonies", "tokens", "attestations")
 STEP_HEADING = re.compile(r"## [0-9]+\. .*  \(([a-z0-9-]+); [^()]*\)")
 TO_CONFIRM = "- [ ] "
 T = TypeVar("T")
@@ -186,10 +187,13 @@ class Dossier:
             return verify_ssh(testimony, signed, person, self.record)
 
     def testimonies(self) -> dict[Person, Testimony | None]:
-        """Return what each participant signed. LogError for a testimony of somebody who is none."""
+        """Return what each participant signed. LogError for one of somebody who is none, or by another's key."""
         people = list(enumerate(self.plan.people, 1))
         self.only("testimonies", (path for number, _ in people for path in _testimony_paths(number)))
-        return {person: self.testimony(number, person) for number, person in people}
+        said = {person: self.testimony(number, person) for number, person in people}
+        with naming(PLAN):
+            check_own_keys(person for person, testimony in said.items() if testimony is not None)
+        return said
 
     def only(self, directory: str, expected: Iterable[str]) -> None:
         """LogError when a directory holds a file that nobody would look at."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hsm_app.ceremony.plan import NAME, Person, Role
@@ -65,6 +66,14 @@ def key_of(person: Person) -> RoleKey:
         return RoleKey(KeyAlgorithm(algorithm), bytes.fromhex(public))
     except (ValueError, ConfigError):
         raise LogError(SIGNATURE, f"the key of {person.name} is no public key") from None
+
+
+def check_own_keys(people: Iterable[Person]) -> None:
+    """LogError ("participant-signature") when two have the same key, in whatever form: one hand would sign for both."""
+    owners: dict[RoleKey, Person] = {}
+    for person in people:
+        if (other := owners.setdefault(key_of(person), person)) is not person:
+            raise LogError(SIGNATURE, f"{other.name} and {person.name} have the same key")
 
 
 def encode_testimony(person: Person, record: CeremonyRecord, objection: str | None = None) -> bytes:

@@ -26,13 +26,17 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return members
 
 
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")  # also where nobody reads it, as in a transcript's bodies
+
+
 def load_document(raw: bytes, what: str, limit: int) -> Node:
     """Parse `raw` (at most `limit` bytes) to its root node. ConfigError for anything but strict JSON."""
     if len(raw) > limit:
         raise ConfigError(f"{what} has {len(raw)} bytes, more than {limit}", "Check that it is the right file")
     try:
-        # Floats and NaN get through here and are refused where they stand, since no reader takes them.
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_object)
+        # Floats get through here and are refused where they stand, since no reader takes them.
+        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_number)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{what} is not UTF-8 text", "Check that it is the right file") from error
     except (ValueError, RecursionError) as error:  # RecursionError: nested too deeply

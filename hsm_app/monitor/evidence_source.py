@@ -15,6 +15,7 @@ from hsm_app.evidence.statement import MOST_FILES, STATEMENT, read_envelope
 from hsm_app.monitor.source import open_source
 
 LARGEST = 32 * 1024 * 1024  # bytes of a file
+MOST_BYTES = 4 * LARGEST  # of all together: whoever shows evidence does not fill an auditor's memory
 
 
 def read_evidence(location: str) -> Mapping[str, bytes]:
@@ -32,6 +33,7 @@ def _from_web(location: str) -> dict[str, bytes]:
         for path in sorted({STATEMENT, *BESIDE, *read_envelope(statement).files}):
             if (content := fetch(path)) is not None:
                 files[path] = content
+                _check_size(files, location)
     return files
 
 
@@ -45,7 +47,13 @@ def _from_directory(root: Path) -> dict[str, bytes]:
         if len(files) == MOST_FILES:
             raise LogError("artifact", f"{root} holds more than {MOST_FILES} files", "Name the evidence alone")
         files[path.relative_to(root).as_posix()] = _content(path)
+        _check_size(files, str(root))
     return files
+
+
+def _check_size(files: Mapping[str, bytes], location: str) -> None:
+    if sum(map(len, files.values())) > MOST_BYTES:
+        raise LogError("artifact", f"{location} holds more than {MOST_BYTES} bytes", "Name the evidence alone")
 
 
 def _content(path: Path) -> bytes:

@@ -7,14 +7,25 @@ anchor names.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from hsm_app.fleet.manifest import Manifest
 from hsm_app.merkle.anchor import NO_ROOT_OF_TRUST, first_anchor
+from hsm_app.model import ReplicaId
 from hsm_app.operator.fleet_files import FleetPlan
 from hsm_app.operator.layout import ReplicaFiles
 from hsm_app.token.pin import pin_from_file
 from hsm_app.token.station import TokenStation
+
+
+def is_any_anchored(plan: FleetPlan, replicas: Iterable[ReplicaId]) -> bool:
+    """Say whether an earlier run got as far as an anchor, which names its manifest for good. Raises TokenError."""
+    for replica in replicas:
+        with TokenStation(plan.location(replica)) as station:
+            station.open(pin_from_file(ReplicaFiles(root=plan.root, number=replica).pin).reveal())
+            if station.anchored_incarnation() is not None:
+                return True
+    return False
 
 
 def anchor_stores(plan: FleetPlan, manifest: Manifest, *, say: Callable[[str], None]) -> None:

@@ -45,6 +45,16 @@ class FleetDirectory:
                         return group.group, member
         raise ConfigError(f"the fleet has no replica {replica}", "Check the plan")
 
+    def check_settled(self, replica: int) -> None:
+        """ConfigError while the next epoch was issued and lists a replica: the token that it names has to stay."""
+        following = self.epochs.past(self.epochs.current().epoch + 1)
+        listed = () if following is None else self.fleet(following).groups
+        if following is not None and any(member.replica == replica for group in listed for member in group.replicas):
+            raise ConfigError(
+                f"epoch {following.epoch}, which lists replica {replica}, is under way",
+                "Finish it first: hsm-vault fleet replace-replica, or namespace publish",
+            )
+
 
 def open_fleet_directory(root: Path) -> FleetDirectory:
     """Read what `fleet create` made. ConfigError when it is no fleet's directory."""

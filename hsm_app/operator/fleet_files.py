@@ -122,8 +122,10 @@ def write_fleet_files(plan: FleetPlan, genesis: Genesis, now: int, evidence: byt
 
     `evidence` is the SHA-256 of the statement about how its keys were made, None where there is none.
     """
-    manifest = parse_manifest(_manifest(plan, replace(fleet_entry(plan, genesis), evidence_sha256=evidence), now))
-    write_new(plan.root / "manifest.json", manifest.raw)
+    manifest = fleet_manifest(plan, genesis, now, evidence)
+    own = plan.root / "manifest.json"
+    if not own.exists() or own.read_bytes() != manifest.raw:
+        write_new(own, manifest.raw)  # one that tokens have anchored is never written over
     if plan.trusted is not None:
         write_new(plan.root / ROOT_OF_TRUST, plan.trusted.raw)
     if plan.before is not None:
@@ -145,6 +147,11 @@ def write_fleet_files(plan: FleetPlan, genesis: Genesis, now: int, evidence: byt
     client = CLIENT.format(trusted=_whom_to_believe(plan, manifest), tenant=plan.tenants[0].tenant, **values)
     write_new(plan.root / "client.toml", client.encode())
     return manifest
+
+
+def fleet_manifest(plan: FleetPlan, genesis: Genesis, now: int, evidence: bytes | None) -> Manifest:
+    """Return the manifest that `write_fleet_files` writes for the same."""
+    return parse_manifest(_manifest(plan, replace(fleet_entry(plan, genesis), evidence_sha256=evidence), now))
 
 
 def fleet_entry(plan: FleetPlan, genesis: Genesis) -> Fleet:

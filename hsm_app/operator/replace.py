@@ -23,6 +23,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hsm_app.durable import owning
 from hsm_app.epochs import replace_file
 from hsm_app.errors import ConfigError
 from hsm_app.fleet.manifest import Custody, Fleet, Group, Manifest, Replica
@@ -53,7 +54,14 @@ class Replacement:
     say: Say
 
     def run(self) -> Manifest:
-        """Take every step that is left; return the manifest that clients need now. Raises what a step raises."""
+        """Take every step that is left; return the manifest that clients need now. Raises what a step raises.
+
+        StoreError while another process works on the fleet.
+        """
+        with owning(self.directory.root):
+            return self._run()
+
+    def _run(self) -> Manifest:
         doors = Doors(directory=self.directory, say=self.say)
         base = self._base(doors)
         fleet = self._fleet(base)

@@ -51,10 +51,9 @@ def fresh_member(root: Path, fleet: Fleet, old: Replica, donors: Group, *, say: 
     if made is not None and made.incarnation == old.incarnation + 1:
         say(f"the fresh token of replica {old.replica} is there already")
         return made
-    retired = retired_directory(root, old)
+    donor, retired = _donor(root, donors), retired_directory(root, old)  # without a donor nothing is touched
     set_aside(files.directory, retired)
     say(f"the directory of the old replica {old.replica} was moved to {retired}")
-    donor = _donor(root, donors)
     member = _make_token(files, donor, fleet, old, say)
     text = (retired / files.settings.name).read_bytes()
     write_new(files.settings, text)

@@ -16,7 +16,7 @@ import json
 from collections.abc import Mapping
 
 from hsm_app.evidence.checks import CHECKS
-from hsm_app.evidence.dossier import BESIDE, NEEDED
+from hsm_app.evidence.dossier import BESIDE, DIRECTORIES, NEEDED
 from hsm_app.evidence.participants import AGREES, OBJECTS, SSH_NAMESPACE, TESTIMONY_TYPE
 from hsm_app.evidence.statement import DEPLOYMENT, PAYLOAD_TYPE, STATEMENT, TYPE
 from hsm_app.evidence.token_record import expected_objects
@@ -41,6 +41,7 @@ def forms() -> bytes:
         "testimony": {"payloadType": TESTIMONY_TYPE, "namespace": SSH_NAMESPACE, "agrees": AGREES, "objects": OBJECTS},
         "statement": {"file": STATEMENT, "payloadType": PAYLOAD_TYPE, "type": TYPE, "predicate": DEPLOYMENT},
         "needed": list(NEEDED),
+        "directories": list(DIRECTORIES),
         "beside": sorted(BESIDE),
     }  # fmt: skip
     return json.dumps(document, indent=1).encode() + b"\n"

@@ -7,12 +7,11 @@ put there by somebody else, and such a directory is not replaced.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from hsm_app.durable import make_directories, own_directory, replace_file, sync_directory
+from hsm_app.durable import make_directories, owning, replace_file, sync_directory
 from hsm_app.errors import ConfigError, StoreError
 
 LIST = "files.sha256"
@@ -26,13 +25,11 @@ def replace_site(site: Path, files: Mapping[str, bytes]) -> None:
     site = site.resolve()
     if not site.parent.is_dir():
         raise ConfigError(f"{site.parent} is no directory", "Make it first")
-    owned = own_directory(site.parent)
-    try:
-        _replace(site, {**files, LIST: _listed(files)})
-    except OSError as error:
-        raise StoreError(f"cannot write {site}: {error.strerror}", "Check free space and rights") from error
-    finally:
-        os.close(owned)
+    with owning(site.parent):
+        try:
+            _replace(site, {**files, LIST: _listed(files)})
+        except OSError as error:
+            raise StoreError(f"cannot write {site}: {error.strerror}", "Check free space and rights") from error
 
 
 def _replace(site: Path, files: Mapping[str, bytes]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hsm_app.ceremony.catalogue import script_of
 from hsm_app.ceremony.plan import parse_plan
 from hsm_app.ceremony.transcript import EntryKind
-from hsm_app.errors import ConfigError, LogError
+from hsm_app.errors import ConfigError, LogError, VaultError
 from hsm_app.operator.ceremonies.journal import Journal
 from hsm_app.operator.ceremonies.standing import standing
 from tests.ceremony.plans import plan_text
@@ -82,6 +82,23 @@ def test_nothing_is_named_for_good_that_an_audit_would_refuse(tmp_path: Path) ->
             well("ceremony", "publish", root, "--module", softhsm())
         assert not (root / "manifest.json").exists()
         (root / name).write_bytes(kept)
+    interrupt_publishing(root)
     said = well("ceremony", "publish", root, "--module", softhsm())
     assert "0 of 3 custodians have signed, and 2 have to agree: every audit of this fleet will say FAIL" in said
     assert (root / "evidence/manifest.json").exists()
+    assert (root / "evidence/manifest.json").read_bytes() == (root / "manifest.json").read_bytes()
+    assert not (root / "evidence/attestations").exists()
+
+
+def interrupt_publishing(root: Path) -> None:
+    """Let it stop when one token has anchored the manifest: that one stays, whatever comes later."""
+    pin = (root / "replica-2/pin").rename(root / "pin")
+    with pytest.raises(VaultError):
+        well("ceremony", "publish", root, "--module", softhsm())
+    pin.rename(root / "replica-2/pin")
+    anchored = (root / "manifest.json").read_bytes()
+    (root / "attestations/1").mkdir(parents=True)
+    (root / "attestations/1/late.pem").write_text("late")
+    with pytest.raises(ConfigError, match="Give the options of the run that was interrupted"):
+        well("ceremony", "publish", root, "--module", softhsm(), "--days", "30")
+    assert (root / "manifest.json").read_bytes() == anchored

@@ -348,3 +348,11 @@ def test_nothing_begins_with_a_key_that_nobody_could_sign_with(tmp_path: Path, k
     with pytest.raises(ConfigError, match="the plan's key of Cleo is no public key"):
         Rehearsal(tmp_path / "ceremony", plan_text(keys=keys)).play()
     assert not (tmp_path / "ceremony").exists()
+
+
+def test_nothing_begins_where_one_key_would_sign_for_two(tmp_path: Path) -> None:
+    """It is one key also where the plan writes it in two ways."""
+    keys = [KEY.format(1), KEY.format(2), KEY.format(0xAB), f"Ed25519:{0xAB:064X}", KEY.format(5)]
+    with pytest.raises(ConfigError, match="in the plan Cleo and Dan have the same key"):
+        Rehearsal(tmp_path / "ceremony", plan_text(keys=keys)).play()
+    assert not (tmp_path / "ceremony").exists()

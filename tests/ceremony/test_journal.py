@@ -180,6 +180,10 @@ EDITS: dict[str, tuple[Callable[[list[bytes]], bytes], str]] = {
     "it ends within a line": (lambda ls: b"".join(ls)[:-1], "cut off within a line"),
     "it is empty": (lambda _: b"", "is empty"),
     "it begins twice": (lambda ls: rechained([ls[0], ls[0], *ls[1:]]), "does not begin once"),
+    "a value is no JSON": (
+        lambda ls: rechained([ls[0].replace(b'"body":{', b'"body":{"a":NaN,'), *ls[1:]]),
+        "no number",
+    ),
     "a step is done that was never started": (lambda ls: rechained([ls[0], ls[2]]), "was never started"),
     "a step is done twice": (lambda ls: rechained([*ls[:3], ls[2]]), "goes back to step one"),
     "time goes back": (

@@ -121,6 +121,8 @@ def test_a_token_is_replaced_although_another_one_is_lost_too(fleet: LiveFleet) 
     rehearsal.play()
     done = {entry.step: entry.body for entry in rehearsal.of(EntryKind.DONE)}
     assert done["carry-2"] == {"from": 3, "same_root": True}
+    well("ceremony", "publish", str(rehearsal.root), "--module", str(softhsm()))
+    assert audited(rehearsal.root / "evidence", fleet.root / "evidence")["key-binding"] == "PASS"
 
 
 def test_every_pause_of_a_replacement_is_taken_up(fleet: LiveFleet) -> None:

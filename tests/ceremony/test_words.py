@@ -81,6 +81,9 @@ LIKE_A_SHARE = {
     "one word, as an answer may be": ("again", False),
     "what people say": ("Dan dropped his cup on the keyboard, and typed it again", False),
     "numbers and names": ("Eve (custodian) is 12 minutes late", False),
+    "with numbers, as on the sheet": (" ".join(f"{at}. {word}" for at, word in enumerate(WORDS, 1)), True),
+    "with numbers before a few": (f"it said 1:{WORDS[0]} 2:{WORDS[1]} 3:{WORDS[2]}, and no more", True),
+    "with commas": (",".join(WORDS[:2]), True),
 }
 
 

@@ -16,11 +16,13 @@ from hsm_app.evidence.checks import CHECKS
 from hsm_app.evidence.dossier import BUNDLE, FLEET, MANIFEST
 from hsm_app.evidence.verdict import Outcome, Verdicts, overall
 from hsm_app.fleet.manifest_json import parse_fleet
+from hsm_app.fleet.root_of_trust import Role
 from tests.ceremony.room import REASON
 from tests.evidence import device
 from tests.evidence.deployment import Deployment, Files
 from tests.evidence.replacement import CLOCK, OBJECTION
 from tests.evidence.tampering import interrupted, leaving_out, retold, saying, without
+from tests.fleet import trust
 from tests.fleet.example import NOW, private_key
 
 REHEARSED = "it was a rehearsal, on throw-away tokens: nothing of it is for real use"
@@ -54,6 +56,16 @@ def test_what_was_not_brought_is_not_proven(deployment: Deployment) -> None:
     assert set(unproven(verdicts)) == {"attestation-chain", "exceptions", "software-digest", "log-inclusion"}
     assert "build the wheel and give it to compare" in verdicts["software-digest"].why
     assert verdicts["log-inclusion"].why == "name the root of trust that you believe"
+
+
+def test_evidence_from_before_the_keys_were_rotated_is_of_a_former_root_of_trust(deployment: Deployment) -> None:
+    """Else an honest fleet whose auditor got a new key would fail for ever, all the way back to its genesis."""
+    new = trust.root_of_trust(version=2, auditors=Role(1, (trust.auditor(1).key,)))
+    alone = audit(deployment.files, replace(deployment.beliefs, root_of_trust=new))["log-inclusion"]
+    assert (alone.outcome, "too few of the auditors" in alone.why) == (Outcome.FAIL, True)
+    former = replace(deployment.beliefs, root_of_trust=new, former_roots=(trust.root_of_trust(),))
+    verdict = audit(deployment.files, former)["log-inclusion"]
+    assert (verdict.outcome, verdict.why) == (Outcome.PASS, f"in the log of {trust.NAMESPACE}, by root of trust 1")
 
 
 def test_before_it_is_published_manifest_and_log_are_not_proven(deployment: Deployment) -> None:

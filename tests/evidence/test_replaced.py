@@ -15,11 +15,14 @@ from random import Random
 
 import pytest
 
+from hsm_app.evidence.audit import audit_chain
 from hsm_app.evidence.dossier import BUNDLE, CUSTODY, FLEET, MANIFEST, NEEDED, PLAN, SCRIPT, TRANSCRIPT, Dossier
 from hsm_app.evidence.statement import REPLACEMENT, STATEMENT, encode_statement, read_envelope, sign_statement
 from hsm_app.evidence.verdict import Outcome, Verdicts
+from hsm_app.fleet.manifest import FleetState, Group, Manifest, Replica
 from hsm_app.fleet.manifest_encoding import encode_manifest
 from hsm_app.fleet.manifest_json import parse_fleet, parse_manifest
+from hsm_app.fleet.root_of_trust import Role
 from tests.cli.command import run
 from tests.evidence.deployment import Deployment, Files, with_fleet
 from tests.evidence.replacement import Replaced
@@ -398,6 +401,73 @@ def test_found_and_named_although_everything_was_made_again(replaced: Replaced, 
 def test_found_and_named_when(replaced: Replaced, name: str) -> None:
     change, expected = BY_OTHER_MEANS[name]
     holds(replaced, change(replaced), expected)
+
+
+def later(files: Files, **changes: object) -> Manifest:
+    """The manifest of the next epoch after this evidence's, with a changed fleet."""
+    own = parse_manifest(files[MANIFEST])
+    raw = encode_manifest(
+        namespace=own.namespace, epoch=own.epoch + 1, previous_sha256=own.digest, issued_at=own.issued_at,
+        not_before=own.not_before, not_after=own.not_after,
+        fleets=(replace(own.fleets[0], **changes),),  # type: ignore[arg-type]
+    )  # fmt: skip
+    return parse_manifest(raw)
+
+
+def with_members(files: Files, *members: Replica) -> tuple[Group, ...]:
+    return (replace(parse_manifest(files[MANIFEST]).fleets[0].groups[0], replicas=members),)
+
+
+def test_the_newest_evidence_is_held_against_the_manifest_that_a_client_believes(replaced: Replaced) -> None:
+    """Nothing in the evidence changes when an operator brings in a member without any, and goes on showing it."""
+    files, old = replaced.files, replaced.old.files
+    one, two, three = parse_manifest(files[MANIFEST]).fleets[0].groups[0].replicas
+    strange = replace(three, incarnation=2, identity_public=point(5))
+    cases: list[tuple[list[Files], Manifest, str]] = [
+        ([files, old], parse_manifest(files[MANIFEST]), ""),
+        ([files, old], later(files, state=FleetState.RECOVER_ONLY), ""),
+        ([files, old], later(files, groups=with_members(files, one, two)), ""),
+        ([files, old], later(files, groups=with_members(files, one, two, replace(three, incarnation=2))), ""),
+        ([old], parse_manifest(files[MANIFEST]), "it names other evidence: this is not the newest"),
+        ([files, old], later(files, groups=with_members(files, one, two, strange)), "lists keys of replica 3 that are"),
+        (
+            [files, old],
+            later(files, groups=with_members(files, one, replace(two, incarnation=1), three)),
+            "before that",
+        ),
+        ([files, old], later(files, opaque_public=point(5)), "changes opaque_public"),
+        ([files, old], parse_manifest(old[MANIFEST]), "is earlier than this evidence"),
+        ([old], changed_window(old), "is another one of epoch 1"),
+    ]
+    for chain, believed, words in cases:
+        verdicts = audit_chain(chain, replace(replaced.old.beliefs, manifest=believed))
+        assert (verdicts[0]["manifest"].outcome is Outcome.FAIL, words in verdicts[0]["manifest"].why) == (
+            words != "",
+            True,
+        ), verdicts[0]["manifest"].why
+        assert all(each["manifest"].outcome is Outcome.PASS for each in verdicts[1:])
+
+
+def changed_window(files: Files) -> Manifest:
+    own = parse_manifest(files[MANIFEST])
+    raw = encode_manifest(
+        namespace=own.namespace, epoch=own.epoch, previous_sha256=None, issued_at=own.issued_at,
+        not_before=own.not_before, not_after=own.not_after + 1, fleets=own.fleets,
+    )  # fmt: skip
+    return parse_manifest(raw)
+
+
+def test_old_evidence_fails_beside_the_manifest_that_a_client_believes(replaced: Replaced, tmp_path: Path) -> None:
+    """Its own proof holds all the same, under the root of trust of its day."""
+    for version, auditor in ((1, 0), (2, 1)):
+        raw = trust.root_of_trust(version=version, auditors=Role(1, (trust.auditor(auditor).key,))).raw
+        (tmp_path / f"{version}.json").write_bytes(raw)
+    roots = ("--root-of-trust", tmp_path / "2.json", "--root-of-trust", tmp_path / "1.json")
+    done = run("audit", replaced.old.evidence, "--manifest", replaced.evidence / MANIFEST, *roots, "--json")
+    why = {each["check"]: each["why"] for each in json.loads(done.stdout)["checks"]}
+    assert done.exit_code == 10
+    assert why["log-inclusion"].endswith("by root of trust 1")
+    assert why["manifest"] == "the manifest that you believe: it names other evidence: this is not the newest"
 
 
 def test_a_genesis_that_names_a_statement_before_it_is_found(replaced: Replaced) -> None:

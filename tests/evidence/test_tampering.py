@@ -357,6 +357,10 @@ WITHOUT_A_KEY: dict[str, Tampering] = {
 }  # fmt: skip
 
 WITH_THE_FIRST_TOKEN: dict[str, Tampering] = {
+    "a file is named that is no part of evidence": (
+        lambda s: {**s.files, "Testimonies/4.json": s.files["testimonies/4.json"]},
+        {"signatures": "Testimonies/4.json is no part of evidence: nobody would look at it"},
+    ),
     "a confirmation is left out": (
         lambda s: retold(s.files, leaving_out("seal-2", "confirmed")),
         {

@@ -17,6 +17,8 @@ from random import Random
 from urllib.request import urlopen
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 from hsm_app.ceremony.plan import parse_plan
 from hsm_app.ceremony.transcript import Entry, EntryKind
@@ -25,6 +27,7 @@ from hsm_app.evidence.audit import audit
 from hsm_app.evidence.beliefs import Beliefs
 from hsm_app.evidence.checks import CHECKS
 from hsm_app.evidence.dossier import BESIDE, CUSTODY, FLEET, PLAN, SCRIPT, SIGNATURE, SOFTWARE, Dossier
+from hsm_app.evidence.participants import encode_testimony, sign_testimony
 from hsm_app.evidence.statement import STATEMENT, read_envelope, sign_statement
 from hsm_app.evidence.verdict import Outcome, Verdicts
 from hsm_app.pages.deployment import EVIDENCE, deployment_files
@@ -40,6 +43,7 @@ from tests.evidence.test_tampering import (
     Scene,
     more_objects,
 )
+from tests.fleet import trust
 from tests.fuzz.mutator import mutate
 from tests.page.browser import Browser, browser, driver
 from tests.page.deployments import Look, begun_anew, look_at, served, signed_anew
@@ -414,6 +418,19 @@ def of_two_minds(made: Deployment, room: Path) -> Files:
     return made.remade({**files, f"{path}.sig": ssh_sign(made.keys / "key-1", room / "1")})
 
 
+def by_one_hand(made: Deployment, room: Path) -> Files:
+    """Cleo signs for Eve, too: the plan has one key for both, once as OpenSSH writes it and once in digits."""
+    private = load_ssh_private_key((made.keys / "key-3").read_bytes(), None)
+    assert isinstance(private, Ed25519PrivateKey)
+    cleo, before = trust.EdSigner(private), parse_plan(made.files[PLAN]).people[4].key
+    after = f"Ed25519:{cleo.key.public.hex()}"
+    files = put(put(made.files, PLAN, before.encode(), after.encode()), SCRIPT, before.encode(), after.encode())
+    signed = signed_anew(made, begun_anew(files), room, {})
+    eve = Dossier(signed).plan.people[4]
+    testimony = sign_testimony(encode_testimony(eve, Dossier(signed).record), cleo)
+    return made.remade({**signed, "testimonies/5.dsse.json": testimony + b"\n"})
+
+
 def test_what_all_have_signed_is_looked_at_all_the_same(
     chromium: Browser, deployment: Deployment, tmp_path: Path
 ) -> None:
@@ -429,6 +446,7 @@ def test_what_all_have_signed_is_looked_at_all_the_same(
     objecting = {3: "I was not there.", 5: "Nor was I."}
     made["custodian-threshold"] = signed_anew(deployment, files, tmp_path / "objecting", objecting)
     made["signatures"] = of_two_minds(deployment, tmp_path)
+    made["exceptions"] = by_one_hand(deployment, tmp_path / "one hand")
     looks = look_at(chromium, made)
     for check, each in made.items():
         assert check in looks[check].named(Outcome.FAIL) == failed(audit(each, beliefs()))

@@ -2,8 +2,9 @@
 
 Deterministic, so that it can be done again after an interruption: times come from the transcript's end, and the
 statement, which the manifest names by its hash, is the same for the same files. Signatures of participants are taken in
-as they are there; whoever signs later is not in this evidence. It is finished when the evidence holds its manifest, and
-is not done a second time then.
+as they are there; whoever signs later is not in this evidence. Once a token has anchored the manifest, there is no
+other one: a replica whose token remembers another never starts. What is left is done then with the evidence that is
+there. It is finished when the evidence holds its manifest, and is not done a second time then.
 
 | written | when |
 |---|---|
@@ -23,21 +24,22 @@ from typing import Any
 
 from hsm_app.ceremony.plan import CeremonyName, Plan
 from hsm_app.ceremony.transcript import parse_transcript
-from hsm_app.durable import make_directories, replace_file
+from hsm_app.durable import make_directories, owning, replace_file
 from hsm_app.errors import ConfigError, LogError
 from hsm_app.evidence.audit import audit
+from hsm_app.evidence.audit_people import check_commitments
 from hsm_app.evidence.beliefs import Beliefs
 from hsm_app.evidence.dossier import CUSTODY, FLEET, MANIFEST, PLAN, SCRIPT, SIGNATURE, SOFTWARE, TRANSCRIPT, Dossier
-from hsm_app.evidence.statement import STATEMENT, encode_statement, parse_statement, sign_statement
+from hsm_app.evidence.statement import STATEMENT, encode_statement, parse_statement, read_envelope, sign_statement
 from hsm_app.evidence.verdict import Outcome
 from hsm_app.fleet.manifest import Fleet, Manifest, Replica
 from hsm_app.fleet.manifest_encoding import encode_fleet
 from hsm_app.fleet.role_keys import KeyAlgorithm, RoleKey
 from hsm_app.model import ReplicaId
 from hsm_app.operator.ceremonies.journal import Journal
-from hsm_app.operator.first_anchors import anchor_stores
+from hsm_app.operator.first_anchors import anchor_stores, is_any_anchored
 from hsm_app.operator.fleet_directory import ROOT_OF_TRUST
-from hsm_app.operator.fleet_files import FleetPlan, fleet_entry, write_fleet_files
+from hsm_app.operator.fleet_files import FleetPlan, fleet_entry, fleet_manifest, write_fleet_files
 from hsm_app.operator.genesis import Genesis
 from hsm_app.operator.layout import ReplicaFiles
 from hsm_app.token.fleet_keys import FleetCommitments, FleetKeys
@@ -96,6 +98,11 @@ def publish(plan: FleetPlan, genesis: Genesis, ended: int, say: Say) -> Manifest
     ConfigError when it was published before, LogError when an audit of it would fail; TokenError, StoreError when a
     step fails, and then do it again.
     """
+    with owning(plan.root):
+        return _publish(plan, genesis, ended, say)
+
+
+def _publish(plan: FleetPlan, genesis: Genesis, ended: int, say: Say) -> Manifest:
     evidence = plan.root / EVIDENCE
     if (evidence / MANIFEST).exists():
         raise ConfigError(f"{evidence} was published already", "It is what the manifest names; it is not changed")
@@ -104,13 +111,33 @@ def publish(plan: FleetPlan, genesis: Genesis, ended: int, say: Say) -> Manifest
         pin=ReplicaFiles(root=plan.root, number=1).pin,
         public=genesis.replicas[0].identity_public,
     )
-    statement = gather(plan.root, plan.root / CUSTODY, fleet_entry(plan, genesis), signer)
-    say(f"evidence put together and signed by the first token: {evidence}")
+    if not _is_anchored(plan, genesis, ended):
+        gather(plan.root, plan.root / CUSTODY, fleet_entry(plan, genesis), signer)
+        say(f"evidence put together and signed by the first token: {evidence}")
+        (plan.root / "manifest.json").unlink(missing_ok=True)
     _clear(plan)
+    statement = read_envelope((evidence / STATEMENT).read_bytes()).digest
     manifest = write_fleet_files(plan, genesis, ended, statement)
     anchor_stores(plan, manifest, say=say)
     replace_file(evidence / MANIFEST, manifest.raw)
     return manifest
+
+
+def _is_anchored(plan: FleetPlan, genesis: Genesis, ended: int) -> bool:
+    """Say whether an interrupted run anchored its manifest in a token. ConfigError when it would become another one."""
+    named = plan.root / "manifest.json"  # which is written before any anchor
+    if not named.exists() or not is_any_anchored(plan, (replica.replica for replica in genesis.replicas)):
+        return False
+    try:
+        statement = read_envelope((plan.root / EVIDENCE / STATEMENT).read_bytes()).digest
+    except OSError as error:
+        raise ConfigError(f"cannot read the evidence that {named} names: {error.strerror}", "Put it back") from error
+    if fleet_manifest(plan, genesis, ended, statement).raw != named.read_bytes():
+        raise ConfigError(
+            f"tokens have anchored {named}, and these options or this evidence would make another manifest",
+            "Give the options of the run that was interrupted; nothing was changed",
+        )
+    return True
 
 
 def gather(root: Path, custody: Path, entry: Fleet, signer: IdentitySigner, previous: bytes | None = None) -> bytes:
@@ -132,22 +159,23 @@ def gather(root: Path, custody: Path, entry: Fleet, signer: IdentitySigner, prev
         fleet=entry.fleet, ceremony=ceremony, assurance=ASSURANCE, files=files, previous=previous
     )
     whole = {**files, STATEMENT: sign_statement(statement, signer)}
-    _look(whole, root)
+    check_publishable(whole, root)
     for path, content in whole.items():
         make_directories((evidence / path).parent, root)
         replace_file(evidence / path, content)
     return parse_statement(statement).digest
 
 
-def _look(files: Mapping[str, bytes], root: Path) -> None:
+def check_publishable(files: Mapping[str, bytes], root: Path) -> None:
     """Audit the evidence before a manifest names it for good. LogError for a check that fails.
 
     That custodians disagree, or say nothing, is no failure of the evidence: it is published as it is.
     """
-    dossier, todo = Dossier(files), f"Nothing was published. Put it right in {root}, and publish again"
-    given_out = None if dossier.is_replacement else dossier.done("custody").get("custody_sha256")
-    if given_out not in (None, dossier.sha256(CUSTODY)):
-        raise LogError(AGREEMENT, f"{CUSTODY} is not the one of the ceremony", todo)
+    todo = f"Nothing was published. Put it right in {root}, and publish again"
+    try:
+        check_commitments(Dossier(files))
+    except (LogError, ConfigError) as error:
+        raise LogError(AGREEMENT, error.what, todo) from None
     for name, verdict in audit(files, Beliefs(now=0)).items():
         if verdict.outcome is Outcome.FAIL and name != AGREEMENT:
             raise LogError(name, verdict.why, todo)
@@ -171,7 +199,7 @@ def _clear(plan: FleetPlan) -> None:
     root = plan.root
     replicas = [ReplicaFiles(root=root, number=number) for number in range(1, len(plan.ports) // 2 + 1)]
     own = [path for files in replicas for path in (files.manifest, files.settings)]
-    for path in (root / "manifest.json", root / ROOT_OF_TRUST, root / "relay.toml", root / "client.toml", *own):
+    for path in (root / ROOT_OF_TRUST, root / "relay.toml", root / "client.toml", *own):
         path.unlink(missing_ok=True)
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hsm_app.ceremony.plan import CeremonyName, Plan
+from hsm_app.durable import owning
 from hsm_app.errors import ConfigError
 from hsm_app.evidence.dossier import CUSTODY, MANIFEST, TRANSCRIPT
 from hsm_app.fleet.manifest import Fleet, Replica
@@ -27,8 +28,13 @@ def publish_replacement(place: Place, plan: Plan) -> Path:
     """Put the evidence of a replace-token ceremony that has ended together; return its directory.
 
     ConfigError when the ceremony has not ended, the evidence is published with a manifest already, or the fleet has no
-    evidence to go on from. TokenError, StoreError when a step fails, and then do it again.
+    evidence to go on from. TokenError, StoreError when a step fails, or another process works there; do it again.
     """
+    with owning(place.root), owning(place.home):  # `fleet replace-replica` reads there what it has the manifest name
+        return _publish(place, plan)
+
+
+def _publish(place: Place, plan: Plan) -> Path:
     evidence = place.root / EVIDENCE
     if (evidence / MANIFEST).exists():
         raise ConfigError(f"{evidence} was published already", "It is what the manifest names; it is not changed")

@@ -15,9 +15,7 @@ A directory has one ceremony and one process (VAULT-CEREMONY-ONE-WRITER): it is 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hsm_app.ceremony.catalogue import script_of
@@ -27,9 +25,9 @@ from hsm_app.ceremony.room import Room
 from hsm_app.ceremony.script import Deed, Script
 from hsm_app.ceremony.transcript import SCHEMA, EntryKind
 from hsm_app.ceremony.words import fingerprint_words
-from hsm_app.durable import own_directory, replace_file
+from hsm_app.durable import owning, replace_file
 from hsm_app.errors import ConfigError, LogError
-from hsm_app.evidence.participants import key_of
+from hsm_app.evidence.participants import check_own_keys, key_of
 from hsm_app.operator.ceremonies.hall import Hall, Place
 from hsm_app.operator.ceremonies.journal import Journal
 from hsm_app.operator.ceremonies.play import Does, Play
@@ -82,12 +80,17 @@ class Ceremony:
 def begin(ceremony: Ceremony, room: Room) -> None:
     """Make the directory, begin the transcript, and play.
 
-    ConfigError when the directory holds something, or a participant's key is none: who could sign with it?
+    ConfigError when the directory holds something, or a participant's key is none, or another's: who could sign?
     """
-    for person in ceremony.plan.people:
+    people = ceremony.plan.people
+    for person in people:
         _check_key(person)
+    try:
+        check_own_keys(people)
+    except LogError as error:
+        raise ConfigError(f"in the plan {error.what}", PLAN_KEYS) from None
     make_directory(ceremony.place.root)
-    with _owned(ceremony):
+    with owning(ceremony.place.root):
         _play(ceremony, _prepare(ceremony), room)
 
 
@@ -96,18 +99,8 @@ def go_on(ceremony: Ceremony, room: Room) -> None:
 
     ConfigError when plan, script or program changed, StoreError while another process plays it.
     """
-    with _owned(ceremony):
+    with owning(ceremony.place.root):  # from before the transcript is read: two writers would break its chain
         _play(ceremony, _reopen(ceremony), room)
-
-
-@contextmanager
-def _owned(ceremony: Ceremony) -> Iterator[None]:
-    """Keep the directory for this process, from before the transcript is read: two writers would break its chain."""
-    owner = own_directory(ceremony.place.root)
-    try:
-        yield
-    finally:
-        os.close(owner)
 
 
 def _prepare(ceremony: Ceremony) -> Journal:

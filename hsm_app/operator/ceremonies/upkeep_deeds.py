@@ -29,7 +29,11 @@ class UpkeepDeeds:
         }
 
     def retire(self, step: Step) -> Outcome:
-        """Move the files of the replica that is replaced aside; done before, it changes nothing."""
+        """Move the files of the replica that is replaced aside; done before, it changes nothing.
+
+        ConfigError when the next epoch names the token that is there.
+        """
+        self._hall.fleet().check_settled(step.replica)
         old, place = self._listed(step.replica), self._hall.place
         retired = retired_directory(place.home, old)
         if place.files(step.replica).directory.exists() or not retired.exists():

@@ -60,6 +60,9 @@ export async function signatures(evidence) {
   }
   const unnamed = forms.needed.find((path) => !Object.hasOwn(statement.files, path));
   if (unnamed) throw new Refused(`${forms.statement.file} does not name ${unnamed}`);
+  const isPart = (path) => forms.needed.includes(path) || forms.directories.includes(path.split("/")[0]);
+  const odd = Object.keys(statement.files).find((path) => !isPart(path));
+  if (odd) throw new Refused(`${odd} is no part of evidence: nobody would look at it`);
   if (statement.fleet !== evidence.fleet.fleet || statement.ceremony !== evidence.begin.ceremony) {
     throw new Refused(`${forms.statement.file} is of fleet ${statement.fleet}, ${statement.ceremony}`);
   }

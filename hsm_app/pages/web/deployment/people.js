@@ -1,7 +1,7 @@
 // What each participant of the plan says about the ceremony, and whether it is theirs.
-import { CannotTell, Refused, textOf } from "./bytes.js";
+import { CannotTell, Refused, hex, textOf } from "./bytes.js";
 import { parseEnvelope, signers } from "./dsse.js";
-import { json, members } from "./shapes.js";
+import { distinct, json, members } from "./shapes.js";
 import { checkSsh, parseKey } from "./sshsig.js";
 
 export const AGREES = "agrees", OBJECTS = "objects", SILENT = "did not sign";
@@ -19,7 +19,11 @@ export const pathsOf = (number) => ["json", "json.sig", "dsse.json"].map((end) =
 export async function testimonies(evidence) {
   const { people } = evidence.plan;
   evidence.only("testimonies", people.flatMap((_, at) => pathsOf(at + 1)));
-  return Promise.all(people.map((person, at) => said(evidence, at + 1, person)));
+  const all = await Promise.all(people.map((person, at) => said(evidence, at + 1, person)));
+  const signed = all.filter(({ state }) => state === AGREES || state === OBJECTS);
+  const keys = signed.map(({ person }) => parseKey(person.key)).map((key) => `${key.alg}:${hex(key.public)}`);
+  distinct(keys, "plan.toml: the key"); // in whatever form: one hand would sign for two
+  return all;
 }
 
 async function said(evidence, number, person) {
