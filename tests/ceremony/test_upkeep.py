@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from hsm_app.ceremony.transcript import EntryKind
 from hsm_app.epochs import read_manifest
 from hsm_app.errors import ConfigError, VaultError
 from hsm_app.fleet.manifest import FleetState
+from hsm_app.fleet.role_keys import RoleKey
 from hsm_app.fleet.root_of_trust import Role, encode_root_of_trust, parse_root_of_trust, successor
 from hsm_app.key_files import make_key_file
 from hsm_app.operator.publication import next_manifest
@@ -216,15 +217,23 @@ def test_no_plan_loses(ceremony: str, lost: str, says: str) -> None:
 @pytest.fixture
 def roles(tmp_path: Path) -> Path:
     """Operator's and auditor's present keys, and the root of trust that names them."""
-    keys = {role: make_key_file(tmp_path / f"{role}.pem").key for role in ("operator", "auditor")}
+    for role in ("operator", "auditor"):
+        make_key_file(tmp_path / f"{role}.pem")
+    name_roles(tmp_path)
+    return tmp_path
+
+
+def name_roles(place: Path, *, threshold: int = 1, others: Sequence[RoleKey] = ()) -> None:
+    """Write the root of trust; the auditor's key is the first of several when there are others."""
+    keys = {role: read_signer(place / f"{role}.pem").key for role in ("operator", "auditor")}
     base = trust.root_of_trust()
-    (tmp_path / "root.json").write_bytes(
+    (place / "root.json").write_bytes(
         encode_root_of_trust(
             namespace=base.namespace,
             version=base.version,
             issued_at=base.issued_at,
             expires_at=base.expires_at,
-            auditors=Role(1, (keys["auditor"],)),
+            auditors=Role(threshold, (keys["auditor"], *others)),
             operators=Role(1, (keys["operator"],)),
             origin=base.origin,
             policy=base.policy_lines,
@@ -232,7 +241,6 @@ def roles(tmp_path: Path) -> Path:
             maximum_age=base.maximum_age,
         )
     )
-    return tmp_path
 
 
 def rotation(place: Path) -> Rehearsal:
@@ -288,3 +296,20 @@ def test_a_key_that_nobody_believes_rotates_nothing(roles: Path) -> None:
     make_key_file(roles / "operator.pem")
     with pytest.raises(VaultError, match="the operator's key is none of the root of trust's"):
         rotation(roles).play()
+
+
+def test_the_other_keys_of_a_role_stay(roles: Path) -> None:
+    others = [make_key_file(roles / f"other-{number}.pem").key for number in range(2)]
+    name_roles(roles, others=others)
+    rehearsal = rotation(roles)
+    rehearsal.play()
+    new = parse_root_of_trust((rehearsal.root / "root-of-trust.json").read_bytes())
+    assert new.auditors.keys == (read_signer(rehearsal.root / "auditor.toml").key, *others)
+
+
+def test_nothing_is_made_where_one_key_of_a_role_is_not_enough(roles: Path) -> None:
+    name_roles(roles, threshold=2, others=[make_key_file(roles / "other.pem").key])
+    rehearsal = rotation(roles)
+    with pytest.raises(VaultError, match="wants 2 auditors' signatures"):
+        rehearsal.play()
+    assert [path.name for path in rehearsal.root.glob("*.toml")] == ["plan.toml"]

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from hsm_app.ceremony.plan import Roles
 from hsm_app.ceremony.script import Deed, Step
+from hsm_app.ceremony.upkeep import ROLES
 from hsm_app.ceremony.words import fingerprint_words
 from hsm_app.durable import replace_file
 from hsm_app.errors import ConfigError
 from hsm_app.fleet.dsse import sign_envelope
-from hsm_app.fleet.role_keys import RoleKey, Signer
+from hsm_app.fleet.role_keys import Signer
 from hsm_app.fleet.root_of_trust import ROOT_TYPE, Role, encode_root_of_trust, parse_root_of_trust, successor
 from hsm_app.operator.ceremonies.hall import PIN_BYTES, Hall
 from hsm_app.operator.ceremonies.play import Does, Outcome
@@ -46,10 +47,11 @@ class RoleDeeds:
         The transcript has its label.
         """
         role = step.id.removeprefix("key-")
+        present = {each: self._old(each).key for each in ROLES}  # both, before a token makes anything
         path = self._root / f"{role}.toml"
         if not path.exists():
             location, pin_file = self._token(role)
-            label, algorithm = f"{role}-{secrets.token_hex(4)}", self._old(role).key.algorithm
+            label, algorithm = f"{role}-{secrets.token_hex(4)}", present[role].algorithm
             make_token_key(path, location, pin_file, label, algorithm, self._hall.notes.heard)
         key = self._new(role).key
         self._new(role).sign(b"hsm-vault/role-key-check/v1" + secrets.token_bytes(32))  # verified before it is returned
@@ -57,15 +59,15 @@ class RoleDeeds:
         return Outcome(results={"public_key": public}, says=(public, fingerprint_words(bytes.fromhex(key.id))))
 
     def write_root(self, _: Step) -> Outcome:
-        """Write the next version: the new keys, and all else as it was."""
+        """Write the next version: each new key in the place of the present one, and all else as it was."""
         old = read_root_of_trust(Path(self._roles.root_of_trust))
         raw = encode_root_of_trust(
             namespace=old.namespace,
             version=old.version + 1,
             issued_at=self._hall.journal.first_time,
             expires_at=self._hall.journal.first_time + old.expires_at - old.issued_at,
-            auditors=Role(1, (self._new("auditor").key,)),
-            operators=Role(1, (self._new("operator").key,)),
+            auditors=self._exchanged("auditor", old.auditors),
+            operators=self._exchanged("operator", old.operators),
             origin=old.origin,
             policy=old.policy_lines,
             minimum_epoch=old.minimum_epoch,
@@ -94,15 +96,23 @@ class RoleDeeds:
             raise ConfigError("the plan names no roles", "Add its [roles] table")
         return self._hall.plan.roles
 
+    def _exchanged(self, role: str, present: Role) -> Role:
+        old, new = self._old(role).key, self._new(role).key
+        return Role(present.threshold, tuple(new if key == old else key for key in present.keys))
+
     def _old(self, role: str) -> Signer:
-        """Return the present key's signer. ConfigError when the root of trust that is believed does not name it."""
-        signer = read_signer(
-            Path(self._roles.operator if role == "operator" else self._roles.auditor), self._hall.notes.heard
-        )
+        """Return the present key's signer. ConfigError when it alone cannot speak for the role, today."""
+        path = Path(self._roles.operator if role == "operator" else self._roles.auditor)
+        signer = read_signer(path, self._hall.notes.heard)
         document = read_root_of_trust(Path(self._roles.root_of_trust))
-        listed: tuple[RoleKey, ...] = (document.operators if role == "operator" else document.auditors).keys
-        if signer.key not in listed:
+        listed = document.operators if role == "operator" else document.auditors
+        if signer.key not in listed.keys:
             raise ConfigError(f"the {role}'s key is none of the root of trust's", "Check the [roles] of the plan")
+        if listed.threshold > 1:
+            raise ConfigError(
+                f"the root of trust wants {listed.threshold} {role}s' signatures, and a ceremony has one of each role",
+                "Write the next document with `root-of-trust create`, and have each sign it: `root-of-trust sign`",
+            )
         return signer
 
     def _new(self, role: str) -> Signer:
