@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import click
 
 from hsm_app.cli.secret_input import chosen_secret
 from hsm_app.client.randomness import random_bytes
+from hsm_app.durable import create_file
 from hsm_app.errors import ConfigError, Denied, LogError, QuorumError
 from hsm_app.vault.recovery_code import RANDOM_BYTES, choose_code, generate_code
 
@@ -70,11 +70,7 @@ def shown(code: NewCode, file: Path | None) -> dict[str, str]:
 
 def _write_new(file: Path, text: str) -> None:
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(descriptor)
+        create_file(file, text.encode(), 0o600)
     except FileExistsError as error:
         raise ConfigError(f"{file} exists already", "Name a new file for the code; nothing is overwritten") from error
     except OSError as error:
