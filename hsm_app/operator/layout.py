@@ -75,7 +75,7 @@ def make_directory(path: Path) -> None:
     except OSError as error:
         raise ConfigError(f"cannot create {path}: {error.strerror}", "Choose a directory you may write to") from error
     if occupied:
-        raise ConfigError(f"{path} is not empty", "Choose a new directory; an existing fleet is never overwritten")
+        raise ConfigError(f"{path} is not empty", "Choose a new directory; nothing is overwritten")
 
 
 def write_new(path: Path, data: bytes, mode: int = 0o644) -> None:

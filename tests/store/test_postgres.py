@@ -15,7 +15,7 @@ import pytest
 
 from hsm_app.errors import ConfigError, StoreError
 from hsm_app.ports import Store
-from hsm_app.store.opening import open_store
+from hsm_app.store.opening import check_postgres, open_store
 from hsm_app.store.postgres import FORMAT, PostgresStore
 from tests.postgres_server import PostgresServer
 from tests.store.places import OWNER, ServerPlace, content, fresh_place, record, slot, write
@@ -204,6 +204,8 @@ def test_a_bad_password_file_is_refused(
         path.chmod(mode)
     with pytest.raises(ConfigError, match=says) as refused:
         open_store(replace(place.target, password_file=path), OWNER)
+    with pytest.raises(ConfigError, match=says):  # `config check`, which asks no server
+        check_postgres(replace(place.target, password_file=path))
     assert "secret" not in str(refused.value)
 
 

@@ -86,7 +86,10 @@ def begin(ceremony: Ceremony, room: Room) -> None:
     """
     for person in ceremony.plan.people:
         _check_key(person)
-    make_directory(ceremony.place.root)
+    root = ceremony.place.root
+    if (root / TRANSCRIPT).exists():
+        raise ConfigError(f"a ceremony was begun in {root}", f"Go on with it: hsm-vault ceremony resume {root}")
+    make_directory(root)
     with _owned(ceremony):
         _play(ceremony, _prepare(ceremony), room)
 
