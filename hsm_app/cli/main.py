@@ -11,7 +11,7 @@ from contextlib import suppress
 import click
 
 from hsm_app import __version__
-from hsm_app.errors import Denied, StoreError, VaultError
+from hsm_app.errors import ConfigError, Denied, StoreError, VaultError
 from hsm_app.process import protect
 
 # Loaded when named, so that `hsm-vault client status` needs no PKCS#11 module and starts quickly.
@@ -85,6 +85,9 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
+    except PermissionError as error:  # whoever may not even look whether a file is there meets it anywhere
+        click.echo(f"hsm-vault: cannot use {error.filename}: {error.strerror}. Check the rights to it", err=True)
+        sys.exit(ConfigError.exit_code)
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise

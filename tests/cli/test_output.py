@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import subprocess
@@ -28,6 +29,18 @@ def test_a_full_disk_behind_the_output_is_said(words: tuple[str, ...]) -> None:
             check=False,
         )
     assert (done.returncode, done.stderr.count("\n"), "No space left" in done.stderr) == (8, 1, True), done.stderr
+
+
+def test_a_file_that_may_not_even_be_looked_for_is_named(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o000)
+    as_others = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    look = "from pathlib import Path; from hsm_app.cli import main; "
+    look += f"main.cli.main = lambda **_: Path({str(closed / 'epoch')!r}).exists(); main.main()"
+    done = subprocess.run([*as_others, sys.executable, "-c", look], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n"), f"cannot use {closed}/epoch" in done.stderr) == (3, 1, True), (
+        done.stderr
+    )
 
 
 WRITERS: dict[str, Callable[[Path], object]] = {
