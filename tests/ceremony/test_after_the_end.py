@@ -34,6 +34,10 @@ def test_a_ceremony_that_has_ended_says_what_comes_next(ended: Path) -> None:
     assert "29 of 29 steps are done, with 0 exception sheets" in said
     assert "token fleet-1-2: sealed; listed, and holds nothing else" in said
     assert f"next: each participant signs: hsm-vault ceremony testimony {ended} NUMBER" in said
+    (ended / "evidence").mkdir()
+    (ended / "evidence" / "manifest.json").touch()
+    said = well("ceremony", "status", ended)
+    assert ("evidence is published" in said, "testimony" in said) == (True, False), "who signs now comes too late"
 
 
 def test_who_has_not_signed_yet_may_change_the_mind(ended: Path) -> None:
