@@ -28,6 +28,20 @@ def replace_file(path: Path, data: bytes, mode: int = 0o644) -> None:
         raise StoreError(f"cannot write {path}: {error.strerror}", "Check free space and rights") from error
 
 
+def create_file(path: Path, data: bytes, mode: int) -> None:
+    """Write a file that must not exist yet, durably. OSError when that fails; nothing is left behind then."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        with suppress(OSError):
+            path.unlink()
+        raise
+
+
 def make_directories(path: Path, root: Path) -> None:
     """Make `path` below `root`, which exists, and make each new name durable. StoreError when it cannot be made."""
     missing = [directory for directory in (path, *path.parents) if directory != root and root in directory.parents]

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from hsm_app.durable import create_file
 from hsm_app.errors import ConfigError
 from hsm_app.fleet.role_keys import KeyAlgorithm, RoleKey
 
@@ -54,11 +55,7 @@ def make_key_file(path: Path, algorithm: KeyAlgorithm = KeyAlgorithm.ED25519) ->
         private = ec.generate_private_key(ec.SECP256R1())
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OWNER_ONLY)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
+        create_file(path, pem, OWNER_ONLY)
     except FileExistsError:
         raise ConfigError(f"{path} exists", "Choose another file; a key is never overwritten") from None
     except OSError as error:

@@ -41,7 +41,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "ports": BASE | PURE,
     "process": frozenset({"errors"}),
     "durable": frozenset({"errors"}),
-    "key_files": BASE | {"fleet"},
+    "key_files": BASE | {"durable", "fleet"},
     "root_files": BASE | {"fleet"},
     "profile_files": BASE | {"profiles"},
     "settings": frozenset({"errors"}),

@@ -18,10 +18,12 @@ from hsm_app.cli.ceremony_evidence import publish_evidence, testimony
 from hsm_app.cli.ceremony_page import write_page
 from hsm_app.cli.files import read_whole
 from hsm_app.cli.fleet_options import SOFTHSM
+from hsm_app.evidence.dossier import MANIFEST
 from hsm_app.evidence.software import encode_software
 from hsm_app.operator.ceremonies.dry_run import dry_run
 from hsm_app.operator.ceremonies.hall import Place
 from hsm_app.operator.ceremonies.journal import Journal
+from hsm_app.operator.ceremonies.publish import EVIDENCE
 from hsm_app.operator.ceremonies.run import PLAN, TRANSCRIPT, Ceremony, begin, go_on
 from hsm_app.operator.ceremonies.standing import standing
 from hsm_app.operator.ceremonies.terminal import TerminalRoom
@@ -155,7 +157,10 @@ def _room(plan: Plan) -> TerminalRoom:
 
 def _ended(directory: Path) -> None:
     click.echo(f"The ceremony has ended. Its transcript: {directory / TRANSCRIPT}")
-    click.echo(f"next: each participant signs: hsm-vault ceremony testimony {directory} NUMBER")
+    if (directory / EVIDENCE / MANIFEST).exists():
+        click.echo(f"Its evidence is published, and is not changed any more: {directory / EVIDENCE}")
+    else:
+        click.echo(f"next: each participant signs: hsm-vault ceremony testimony {directory} NUMBER")
 
 
 def _clock() -> int:

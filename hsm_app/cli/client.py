@@ -9,7 +9,7 @@ import click
 
 from hsm_app.cli.client_migrate import migrate, offer_migration
 from hsm_app.cli.device import config_option, descriptor_option, device, json_option
-from hsm_app.cli.new_code import NewCode, hand_over, new_code, shown
+from hsm_app.cli.new_code import NewCode, hand_over, new_code, put_to_use, shown
 from hsm_app.cli.report import failed_lines, moment, status_json, status_lines
 from hsm_app.cli.secret_input import secret_line
 from hsm_app.client.device import Device
@@ -80,7 +80,8 @@ def register(
     here.state.keep_key(key)
     hand_over(code, code_out, quiet=as_json)
     owner_key = here.state.owner_key() if replace else None
-    receipt = here.vault(fleet).register(code.text, key, owner_key=owner_key, replace=replace)
+    with put_to_use(code):
+        receipt = here.vault(fleet).register(code.text, key, owner_key=owner_key, replace=replace)
     here.keep_registered(receipt, fleet)
     _tell_receipt(receipt, code, code_out, as_json)
 
@@ -154,7 +155,8 @@ def change(
     vault = here.vault(fleet)
     code = new_code(choose_code, new_code_fd)
     hand_over(code, code_out, quiet=as_json)
-    receipt = vault.change(code.text, secret=key, owner_key=owner_key)
+    with put_to_use(code):
+        receipt = vault.change(code.text, secret=key, owner_key=owner_key)
     here.keep_registered(receipt, fleet)
     _tell_receipt(receipt, code, code_out, as_json)
 

@@ -30,9 +30,10 @@ def check_place(path: Path) -> None:
 
 
 def write_once(path: Path, data: bytes) -> None:
-    """Write a new file durably. ConfigError when it exists with other content; the same content is fine."""
+    """Write a new file durably. ConfigError when it has other content, or no directory to be in."""
     if os.path.lexists(path):
         if read_whole(path) == data:
             return
         raise ConfigError(f"{path} exists, with other content", "Choose another file")
+    check_place(path)
     replace_file(path, data)

@@ -23,6 +23,7 @@ from hsm_app.token.location import TokenLocation
 
 SOFTHSM = "/usr/lib/softhsm/libsofthsm2.so"
 FIRST_PORT = 7700
+HIGHEST_PORT = 65_535
 TENANT = "demo"
 
 _OPTIONS = (
@@ -30,7 +31,10 @@ _OPTIONS = (
         "--module", type=click.Path(path_type=Path), default=SOFTHSM, show_default=True, help="SoftHSM module."
     ),
     click.option(
-        "--ports", default="", help="Comma-separated: the relay's, then two for each replica. [default: 7700 up]"
+        "--ports",
+        default="",
+        help="Comma-separated: the relay's, then two for each replica. Of ports in a row the first will do.  "
+        "[default: 7700]",
     ),
     click.option(
         "--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="Validity of the manifest."
@@ -144,9 +148,15 @@ def _attempts(waits: str, delay: int, hourly: str) -> AttemptPolicy:
 
 
 def _ports(ports: str, count: int) -> tuple[int, ...]:
-    numbers = _numbers(ports, "--ports") or tuple(range(FIRST_PORT, FIRST_PORT + 2 * count + 1))
+    numbers = _numbers(ports, "--ports") or (FIRST_PORT,)
+    if len(numbers) == 1:
+        numbers = tuple(range(numbers[0], numbers[0] + 2 * count + 1))
     if len(numbers) != 2 * count + 1:
-        raise ConfigError(f"--ports names {len(numbers)} ports", f"A fleet of {count} needs {2 * count + 1}")
+        raise ConfigError(
+            f"--ports names {len(numbers)} ports", f"A fleet of {count} needs {2 * count + 1}, or the first of them"
+        )
+    if max(numbers) > HIGHEST_PORT:
+        raise ConfigError(f"--ports goes up to {max(numbers)}", f"Ports end at {HIGHEST_PORT}")
     return numbers
 
 

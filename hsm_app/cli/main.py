@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
+from contextlib import suppress
 
 import click
 
 from hsm_app import __version__
-from hsm_app.errors import Denied, VaultError
+from hsm_app.errors import ConfigError, Denied, StoreError, VaultError
 from hsm_app.process import protect
 
 # Loaded when named, so that `hsm-vault client status` needs no PKCS#11 module and starts quickly.
@@ -30,6 +33,8 @@ GROUPS = {
     "token": ("hsm_app.cli.token", "Look at a PKCS#11 token and what it can do."),
     "witness": ("hsm_app.cli.witness", "Cosign logs that only ever grow."),
 }
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 class LazyGroups(click.Group):
@@ -80,7 +85,25 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
+    except PermissionError as error:  # whoever may not even look whether a file is there meets it anywhere
+        click.echo(f"hsm-vault: cannot use {error.filename}: {error.strerror}. Check the rights to it", err=True)
+        sys.exit(ConfigError.exit_code)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        _let_go_of_output()
+        with suppress(OSError):  # where this goes may be full, too
+            click.echo(
+                f"hsm-vault: cannot write: {error.strerror}. Make room for the output and run it again", err=True
+            )
+        sys.exit(StoreError.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _let_go_of_output() -> None:
+    """Send what is still to be written nowhere: Python would try once more at its end, and end with another code."""
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _rest(error: VaultError) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,12 +11,16 @@ import click
 
 from hsm_app.cli.secret_input import chosen_secret
 from hsm_app.client.randomness import random_bytes
-from hsm_app.errors import ConfigError
+from hsm_app.durable import create_file
+from hsm_app.errors import ConfigError, Denied, LogError, QuorumError
 from hsm_app.vault.recovery_code import RANDOM_BYTES, choose_code, generate_code
 
 ADVICE = """\
 Write it on paper now, and keep it where only you find it. It is not shown again and nobody can look it up: with it you
 get your key back on a new device; after ten wrong ones the key is gone for good."""
+
+NOT_IN_USE = "the new code is not in use: throw it away. One that was in use before still is"
+NOT_KNOWN = "whether the new code is in use is not known: keep it, and the one before, until this command has succeeded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +48,21 @@ def hand_over(code: NewCode, file: Path | None, *, quiet: bool) -> None:
         click.echo(f"Recovery code:\n\n    {code.text}\n\n{ADVICE}\n")
 
 
+@contextmanager
+def put_to_use(code: NewCode) -> Iterator[None]:
+    """Say what a generated code is worth when the vault does not take it: its person has it on paper by then."""
+    try:
+        yield
+    except BaseException as error:
+        if code.generated:
+            click.echo(f"hsm-vault: {NOT_IN_USE if _changed_nothing(error) else NOT_KNOWN}", err=True)
+        raise
+
+
+def _changed_nothing(error: BaseException) -> bool:
+    return isinstance(error, Denied | LogError) or (isinstance(error, QuorumError) and not error.ambiguous)
+
+
 def shown(code: NewCode, file: Path | None) -> dict[str, str]:
     """Return what a machine is told about the code: a generated one, unless it went into a file."""
     return {"code": code.text} if code.generated and file is None else {}
@@ -50,11 +70,7 @@ def shown(code: NewCode, file: Path | None) -> dict[str, str]:
 
 def _write_new(file: Path, text: str) -> None:
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(descriptor)
+        create_file(file, text.encode(), 0o600)
     except FileExistsError as error:
         raise ConfigError(f"{file} exists already", "Name a new file for the code; nothing is overwritten") from error
     except OSError as error:

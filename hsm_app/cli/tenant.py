@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from hsm_app.cli.files import check_place
 from hsm_app.fleet.account import LIFETIME, Scope
 from hsm_app.fleet.manifest import TenantAlgorithm
 from hsm_app.operator.tenant import (
@@ -98,5 +99,6 @@ def token(
     if out is None:
         click.echo(shown)
     else:
+        check_place(out)
         replace_token_file(out, shown)
         click.echo(f"Account token written to {out}; it is good for {lifetime} s.", err=True)

@@ -97,7 +97,12 @@ class DeviceState:
         now = [str(manifest.epoch), manifest.digest.hex()]
         if pinned == now:
             return
-        if pinned and (len(pinned) != 2 or not pinned[0].isdecimal() or int(pinned[0]) >= manifest.epoch):
+        if pinned and (len(pinned) != 2 or not pinned[0].isdecimal() or len(pinned[1]) != len(now[1])):
+            raise ConfigError(
+                "the file `manifest` of the state directory, which says what this device has worked with, is damaged",
+                "Put it back from a copy; take it away only if you are sure of the configured manifest",
+            )
+        if pinned and int(pinned[0]) >= manifest.epoch:
             raise ConfigError(
                 f"this device has worked with manifest {' '.join(pinned)}, and the configured one is {' '.join(now)}",
                 "Get the current manifest. Somebody may be trying to bring back old keys",

@@ -35,6 +35,9 @@ class State:
         return Checkpoint(self.origin, self.size, self.root)
 
 
+LOST = "Put a whole copy of it back; or move it away, and the next look begins anew"
+
+
 def read_state(path: Path, origin: str) -> State:
     """Return what was kept of a log, nothing for a file that does not exist.
 
@@ -47,16 +50,25 @@ def read_state(path: Path, origin: str) -> State:
         return State(origin=origin)
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}", "Check the path and its rights") from error
+    try:
+        kept = _parse(raw, path)
+    except ConfigError as error:
+        raise ConfigError(error.what, LOST) from error
+    if kept.origin != origin:
+        raise ConfigError(
+            f"{path} is what was seen of the log {kept.origin}, not of {origin}", "Give each log its own file"
+        )
+    return kept
+
+
+def _parse(raw: bytes, path: Path) -> State:
     of = load_document(raw, str(path), LIMIT).members("origin", "size", "root", "last")
     size, listed = of("size").integer(0, 1 << 53), of("last").value
     if not isinstance(listed, dict):
         of("last").refuse("is not an object")
     names = of("last").members(*listed)
-    kept = of("origin").text(NAMESPACE)
-    if kept != origin:
-        raise ConfigError(f"{path} is what was seen of the log {kept}, not of {origin}", "Give each log its own file")
     last = {name: names(name).integer(0, max(0, size - 1)) for name in listed}
-    return State(origin=kept, size=size, root=of("root").hexadecimal(32), last=last)
+    return State(origin=of("origin").text(NAMESPACE), size=size, root=of("root").hexadecimal(32), last=last)
 
 
 def write_state(path: Path, state: State) -> None:

@@ -14,10 +14,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from hsm_app.durable import create_file
 from hsm_app.errors import ConfigError
 
 SOFTHSM2_CONF = """\
@@ -75,17 +75,13 @@ def make_directory(path: Path) -> None:
     except OSError as error:
         raise ConfigError(f"cannot create {path}: {error.strerror}", "Choose a directory you may write to") from error
     if occupied:
-        raise ConfigError(f"{path} is not empty", "Choose a new directory; an existing fleet is never overwritten")
+        raise ConfigError(f"{path} is not empty", "Choose a new directory; nothing is overwritten")
 
 
 def write_new(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Write a file that must not exist yet, durably. ConfigError when it cannot be written."""
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        create_file(path, data, mode)
     except OSError as error:
         raise ConfigError(
             f"cannot write {path}: {error.strerror}", "Check free space and rights, then start anew"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from hsm_app.epochs import replace_file
-from hsm_app.errors import ConfigError, LogError
+from hsm_app.errors import ConfigError, LogError, QuorumError
 from hsm_app.fleet.bundle import seen_in, verify_bundle
 from hsm_app.fleet.manifest import Fleet, FleetState, Manifest
 from hsm_app.fleet.manifest_encoding import encode_manifest
@@ -80,15 +80,21 @@ class Publishing:
         manifest = self._verified(raw, current)
         epochs.keep_bundle(manifest.epoch, raw)
         doors = Doors(directory=self.directory, say=self.say)
+        given = True
         if manifest.epoch == current.epoch:
             for group in self.directory.fleet(manifest).groups:
                 doors.bring(group, manifest, need=0)  # whoever was away when it was entered
-            doors.renew(raw, manifest)
+            given = doors.renew(raw, manifest)
         elif self._changes_members(current, manifest):
             self.say(f"epoch {manifest.epoch} changes members: the bundle is kept for `fleet replace-replica`; run it")
         else:
             self._enter(doors, current, manifest)
         prove_evidence(self.directory, manifest, raw)
+        if not given:
+            raise QuorumError(
+                f"no replica runs, so nobody proves epoch {manifest.epoch} to clients",
+                "The bundle is kept in the directory; start the replicas, then run the same command again",
+            )
         return manifest
 
     def _verified(self, raw: bytes, current: Manifest) -> Manifest:

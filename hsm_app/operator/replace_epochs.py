@@ -75,8 +75,8 @@ class Doors:
             )
         return [int(replica) for replica in arrived]
 
-    def renew(self, bundle: bytes, present: Manifest) -> None:
-        """Give every replica that runs a newer proof of the present manifest."""
+    def renew(self, bundle: bytes, present: Manifest) -> bool:
+        """Give every replica that runs a newer proof of the present manifest. False when none runs."""
         members = [member.replica for group in self.directory.fleet(present).groups for member in group.replicas]
         given = [member for member in members if self.report(member) is not None]
         for member in given:
@@ -86,6 +86,7 @@ class Doors:
             f"epoch {present.epoch} is proved to clients by replicas {_list(given)}"
             + (f"; away: {_list(away)}, give it to them later by the same command" if away else "")
         )
+        return bool(given)
 
     def _bring_one(self, replica: int, target: Manifest) -> bool:
         report = self.report(replica)

@@ -11,6 +11,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import jwt
@@ -24,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from hsm_app.durable import create_file
 from hsm_app.errors import ConfigError
 from hsm_app.fleet.account import ACCOUNT_LIMIT, LIFETIME, TOKEN_LIMIT
 from hsm_app.fleet.manifest import Fleet, FleetState, TenantAlgorithm, TenantKey, check_window
@@ -160,9 +162,10 @@ def _check_listed(fleet: Fleet, tenant_name: str, key: TenantKey) -> None:
 def replace_token_file(path: Path, token: str) -> None:
     """Put `token` into `path` with mode 0600, whole or not at all: a client may be reading the one before."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    write_new(fresh, token.encode() + b"\n", OWNER_ONLY)
     try:
+        create_file(fresh, token.encode() + b"\n", OWNER_ONLY)
         fresh.replace(path)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
-        raise ConfigError(f"cannot write {path}: {error.strerror}", "Choose a file you may write") from error
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise ConfigError(f"cannot write {path}: {error.strerror}", "Choose a file you may write, with room") from error

@@ -12,7 +12,7 @@ from hsm_app.replica.membership import membership
 from hsm_app.replica.settings import ReplicaSettings
 from hsm_app.replica.unlock import check_pin_source, read_fleet_keys
 from hsm_app.settings import read_settings
-from hsm_app.store.opening import check_installed
+from hsm_app.store.opening import check_postgres
 from hsm_app.store.postgres_place import PostgresPlace
 
 
@@ -42,8 +42,6 @@ def check_replica(path: Path) -> tuple[str, ...]:
 def _check_place(place: Path | PostgresPlace) -> None:
     """Check what the store needs here; no server is asked."""
     if isinstance(place, PostgresPlace):
-        check_installed()
-        if place.password_file is not None and not place.password_file.is_file():
-            raise ConfigError(f"postgres.password_file names no file: {place.password_file}", "Create that file")
+        check_postgres(place)
     elif not place.parent.is_dir():
         raise ConfigError(f"the directory of store, {place.parent}, does not exist", "Create it")

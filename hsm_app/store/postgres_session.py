@@ -40,7 +40,7 @@ _LOCK_WAIT = "3s"  # a busy server needs a moment to end the session of a proces
 
 def connect(place: PostgresPlace) -> psycopg.Connection:
     """Open the session, take the schema for it alone, creating it when it is missing. ConfigError, StoreError."""
-    password = _password(place.password_file) if place.password_file is not None else None
+    password = read_password(place.password_file) if place.password_file is not None else None
     root = place.root_certificate
     tls = {} if root is None else {"sslmode": "verify-full", "sslrootcert": str(root)}
     try:
@@ -97,7 +97,7 @@ def _lock(session: psycopg.Connection, place: PostgresPlace) -> None:
         ) from None
 
 
-def _password(path: Path) -> str:
+def read_password(path: Path) -> str:
     """Read the first line of a file that only its owner can read. Raises ConfigError."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -72,7 +72,10 @@ def _nothing_found(label: str, others: list[str], present: int) -> tuple[str, st
     if others:
         return f"no token has the label {label!r}", f"Correct the label; there are: {', '.join(map(repr, others))}"
     if present:
-        return f"no token has the label {label!r}: the slot is uninitialised", "Initialise the token (`fleet create`)"
+        return (
+            f"no token has the label {label!r}: the slot is uninitialised",
+            "Initialise it, or name the device or the SOFTHSM2_CONF that has it",
+        )
     return f"no token has the label {label!r}: no token is present", GONE
 
 

@@ -10,6 +10,8 @@ import argparse
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from scripts.show.ceremony_room import play as play_ceremony
@@ -133,11 +135,11 @@ class Play:
             vault("namespace", "publish", str(self.fleet), str(forged), expect=10)
             say("   and so do phones, whatever relay they are led to:")
             with relay_that_hands_out(forged.read_bytes()) as address:
-                self._lead("new-phone", address)
-                vault("client", "status", *self.phone("new-phone"), expect=10)
+                with self._led("new-phone", address):
+                    vault("client", "status", *self.phone("new-phone"), expect=10)
                 fresh = self.device("brand-new-phone", "alice")
-                self._lead("brand-new-phone", address)
-                vault("client", "recover", *fresh, code="the code is never used", expect=10)
+                with self._led("brand-new-phone", address):
+                    vault("client", "recover", *fresh, code="the code is never used", expect=10)
             shown.append("refused by replicas, by a known phone and by a new one")
 
     def attack(self) -> None:
@@ -175,11 +177,15 @@ class Play:
     def phone(self, name: str) -> list[str]:
         return ["--config", str(self.root / name / "client.toml")]
 
-    def _lead(self, name: str, relay: str) -> None:
-        """Let a phone talk to another relay."""
+    @contextmanager
+    def _led(self, name: str, relay: str) -> Iterator[None]:
+        """Let a phone talk to another relay, for a while."""
         config = self.root / name / "client.toml"
-        lines = [line for line in config.read_text().splitlines() if not line.startswith("relay =")]
+        kept = config.read_text()
+        lines = [line for line in kept.splitlines() if not line.startswith("relay =")]
         config.write_text("\n".join([f'relay = "{relay}"', "patience_seconds = 2", *lines]) + "\n")
+        yield
+        config.write_text(kept)
 
     def _with_another_key(self, manifest: bytes) -> bytes:
         """Return the manifest with a key of the operator's in the place of the fleet's session key."""
@@ -196,7 +202,7 @@ class Play:
         log = f"{self.parties.root}/auditor"
         say(f"\n== The fleet is up. To play with it:\n   hsm-vault is {VAULT}")
         say(f"   hsm-vault tenant token {token} --out {root}/new-phone/account-token # tokens live ten minutes")
-        say(f"   hsm-vault client status {phone}   # after a look at relay = ... there: the last step led it astray")
+        say(f"   hsm-vault client status {phone}")
         say(f"   hsm-vault replica serve --config {fleet}/replica-1/replica.toml   # bring a dead one back")
         say(f"   hsm-vault auditor serve {log} --listen 127.0.0.1:8080   # the public log, for any browser")
         say(f"   python3 -m http.server --bind 127.0.0.1 --directory {root}/page 8081   # how its keys were made")

@@ -13,6 +13,7 @@ from hsm_app.ceremony.plan import parse_plan
 from hsm_app.ceremony.transcript import EntryKind
 from hsm_app.errors import ConfigError, LogError, VaultError
 from hsm_app.operator.ceremonies.journal import Journal
+from hsm_app.operator.ceremonies.run import begin
 from hsm_app.operator.ceremonies.standing import standing
 from tests.ceremony.plans import plan_text
 from tests.ceremony.stage import Rehearsal
@@ -33,6 +34,10 @@ def test_a_ceremony_that_has_ended_says_what_comes_next(ended: Path) -> None:
     assert "29 of 29 steps are done, with 0 exception sheets" in said
     assert "token fleet-1-2: sealed; listed, and holds nothing else" in said
     assert f"next: each participant signs: hsm-vault ceremony testimony {ended} NUMBER" in said
+    (ended / "evidence").mkdir()
+    (ended / "evidence" / "manifest.json").touch()
+    said = well("ceremony", "status", ended)
+    assert ("evidence is published" in said, "testimony" in said) == (True, False), "who signs now comes too late"
 
 
 def test_who_has_not_signed_yet_may_change_the_mind(ended: Path) -> None:
@@ -69,6 +74,14 @@ CHANGED = {
     "the commitments": ("custody.json", "custody.json is not the one of the ceremony"),
     "a token's record": ("tokens/2.json", "tokens/2.json is not the record that the ceremony made"),
 }
+
+
+def test_who_begins_a_ceremony_twice_is_told_how_to_go_on(tmp_path: Path) -> None:
+    rehearsal = Rehearsal(tmp_path / "ceremony")
+    rehearsal.root.mkdir()
+    (rehearsal.root / "transcript.jsonl").touch()
+    with pytest.raises(ConfigError, match=f"Go on with it: hsm-vault ceremony resume {rehearsal.root}"):
+        begin(rehearsal.ceremony, rehearsal.room)
 
 
 def test_nothing_is_named_for_good_that_an_audit_would_refuse(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from hsm_app.client import patience
 from hsm_app.client.blocking import Vault
-from hsm_app.errors import BackupError, ConfigError, Denied, DenyReason, ProtocolError
+from hsm_app.client.results import Receipt
+from hsm_app.errors import BackupError, ConfigError, Denied, DenyReason, ProtocolError, QuorumError
 from hsm_app.fleet.manifest import AttemptPolicy
 from hsm_app.vault.recovery_code import enter_code
 from tests.cli.command import run, told, well
@@ -119,6 +120,20 @@ class TestRegister:
     def test_replaces_it_at_once_on_the_device_of_its_owner(self, config: Path) -> None:
         assert told("client", "register", "--config", config, "--replace", code_fd="another horse")["generation"] == 2
         well("client", "recover", "--config", config, code_fd="another horse")
+
+    def test_says_of_the_code_on_paper_that_it_is_not_in_use(self, new_config: Path) -> None:
+        refused = run("client", "register", "--config", new_config)
+        assert isinstance(refused.exception, Denied)
+        assert ("Write it on paper" in refused.stdout, "the new code is not in use" in refused.stderr) == (True, True)
+
+    def test_says_of_the_code_on_paper_that_nobody_knows(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def lost(*_: object, **__: object) -> Receipt:
+            raise QuorumError("the answer was lost", ambiguous=True)
+
+        monkeypatch.setattr(Vault, "change", lost)
+        ended = run("client", "change", "--config", config)
+        assert isinstance(ended.exception, QuorumError)
+        assert ("Write it on paper" in ended.stdout, "is not known" in ended.stderr) == (True, True)
 
     def test_replaces_it_after_a_wait_elsewhere(self, software: SoftwareVault, new_config: Path) -> None:
         shown = well("client", "register", "--config", new_config, "--replace", code_fd="another horse")

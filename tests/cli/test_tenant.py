@@ -197,3 +197,5 @@ def test_files_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot write"):
         run("token", "--key", key, "--tenant", "t", "--account", "a", "--fleet-id", "f", "--out", tmp_path)
     assert not list(tmp_path.parent.glob(f".{tmp_path.name}.*"))
+    with pytest.raises(ConfigError, match="there is no directory"):
+        run("token", "--key", key, "--tenant", "t", "--account", "a", "--fleet-id", "f", "--out", tmp_path / "none/t")

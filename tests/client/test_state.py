@@ -89,6 +89,14 @@ class TestManifests:
         with pytest.raises(ConfigError, match="has worked with manifest 1"):
             state.pin(replace(MANIFEST, digest=b"\x02" * 32))
 
+    @pytest.mark.parametrize("kept", ["1 0a", "1", "one " + "0" * 64])
+    def test_a_memory_that_is_damaged_is_no_alarm(self, state: DeviceState, place: Path, kept: str) -> None:
+        state.pin(MANIFEST)
+        (place / "manifest").write_text(kept)
+        with pytest.raises(ConfigError, match="is damaged"):
+            state.pin(MANIFEST)
+        assert (place / "manifest").read_text() == kept
+
 
 class TestRights:
     def test_a_directory_that_others_enter(self, state: DeviceState, place: Path) -> None:

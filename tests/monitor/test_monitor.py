@@ -371,7 +371,7 @@ def test_a_state_of_another_log_is_refused(tmp_path: Path) -> None:
 )
 def test_a_state_that_does_not_read_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "seen.json").write_bytes(content)
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match="Put a whole copy of it back"):
         read_state(tmp_path / "seen.json", ORIGIN)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from hsm_app.errors import ConfigError, StoreError
 from hsm_app.ports import Store
-from hsm_app.store.opening import open_store
+from hsm_app.store.opening import check_postgres, open_store
 from hsm_app.store.postgres import FORMAT, PostgresStore
 from tests.postgres_server import PostgresServer
 from tests.store.places import OWNER, ServerPlace, content, fresh_place, record, slot, write
@@ -204,6 +204,8 @@ def test_a_bad_password_file_is_refused(
         path.chmod(mode)
     with pytest.raises(ConfigError, match=says) as refused:
         open_store(replace(place.target, password_file=path), OWNER)
+    with pytest.raises(ConfigError, match=says):  # `config check`, which asks no server
+        check_postgres(replace(place.target, password_file=path))
     assert "secret" not in str(refused.value)
 
 
@@ -211,5 +213,5 @@ def test_without_the_client_library_the_configuration_is_refused(
     place: ServerPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(ConfigError, match=r"psycopg cannot be loaded .* pip install 'hsm-vault\[postgres\]'"):
+    with pytest.raises(ConfigError, match=r"psycopg cannot be loaded .* in a clone, pip install"):
         place.open()

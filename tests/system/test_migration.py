@@ -10,6 +10,7 @@ import os
 import pty
 import select
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ class Moved:
     world: World
     new: LiveFleet
     root: Path
+    too_early: subprocess.CompletedProcess[str]  # `namespace publish`, while no replica of the new fleet ran
 
     def phone(self, account: str, home: Path) -> Path:
         """A device that has nothing but what the app ships and a token for every fleet."""
@@ -69,15 +71,25 @@ def moved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moved]:
             assert done.returncode == 0, done.stderr
         new = _join(world, root)
         try:
-            new.start(*new.replicas)
             bundle = world.bundle_of((new.root / "manifest.json").read_bytes())
+            too_early = world.publish(bundle, new)
+            new.start(*new.replicas)
             for fleet in (new, world.fleet):
                 done = world.publish(bundle, fleet)
                 assert done.returncode == 0, done.stderr
             _tell_the_relay(world, new)
-            yield Moved(world, new, root)
+            yield Moved(world, new, root, too_early)
         finally:
             new.stop()
+
+
+def test_a_bundle_that_no_replica_took_is_not_published(moved: Moved) -> None:
+    said = moved.too_early.stderr
+    assert (moved.too_early.returncode, "no replica runs" in said, "run the same command again" in said) == (
+        7,
+        True,
+        True,
+    )
 
 
 def _join(world: World, root: Path) -> LiveFleet:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live_fleet import LiveFleet, well
+from tests.live_fleet import LiveFleet, run, well
 from tests.ports import free_ports
 from tests.postgres_server import PostgresServer, running
 
@@ -57,6 +57,10 @@ def test_the_main_job_needs_and_gets_the_votes_in_postgresql(
     fleet, name = mixed_fleet, f"replica-{NUMBER}"
     says = well("config", "check", "--kind", "replica", str(fleet.settings(name)))
     assert "schema replica_5 of database vault" in says
+    server.password_file.chmod(0o644)
+    bad = run("config", "check", "--kind", "replica", str(fleet.settings(name)))
+    assert (bad.returncode, "others can read it" in bad.stderr) == (3, True), bad.stdout
+    server.password_file.chmod(0o600)
     config = fleet.client_config("paula", tmp_path / "old")
     well("client", "register", "--config", str(config), "--code-out", str(tmp_path / "code"))
     code = (tmp_path / "code").read_text().strip()

@@ -85,7 +85,7 @@ FAILURES: dict[str, tuple[Callable[[TokenLocation, Path], TokenLocation], str, s
     "the slot is uninitialised": (
         lambda _, tmp: blank(tmp / "blank"),
         "the slot is uninitialised",
-        "Initialise the token",
+        "Initialise it, or name",
     ),
     "two tokens have one label": (two_of_one_label, "2 tokens have the label 'test'", "Take out or relabel one"),
     "the user PIN was never set": (no_user_pin, "has no user PIN yet", "The security officer"),

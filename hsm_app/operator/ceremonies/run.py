@@ -89,8 +89,11 @@ def begin(ceremony: Ceremony, room: Room) -> None:
         check_own_keys(people)
     except LogError as error:
         raise ConfigError(f"in the plan {error.what}", PLAN_KEYS) from None
-    make_directory(ceremony.place.root)
-    with owning(ceremony.place.root):
+    root = ceremony.place.root
+    if (root / TRANSCRIPT).exists():
+        raise ConfigError(f"a ceremony was begun in {root}", f"Go on with it: hsm-vault ceremony resume {root}")
+    make_directory(root)
+    with owning(root):
         _play(ceremony, _prepare(ceremony), room)
 
 
