@@ -19,7 +19,7 @@ from hsm_app.auditor.settings import read_auditor, read_roots
 from hsm_app.auditor.witnesses import gather, of_policy, with_older
 from hsm_app.durable import make_directories, replace_file
 from hsm_app.errors import ConfigError, LogError, StoreError
-from hsm_app.fleet.bundle import Entry, join_bundle, parse_entry, verified_manifest, verify_bundle
+from hsm_app.fleet.bundle import Entry, check_cosigned, join_bundle, parse_entry, verified_manifest, verify_bundle
 from hsm_app.fleet.countersignature import MANIFEST_TYPE
 from hsm_app.fleet.dsse import parse_envelope, sign_envelope
 from hsm_app.fleet.manifest import Manifest
@@ -28,6 +28,7 @@ from hsm_app.fleet.publication import changes, check_publication
 from hsm_app.fleet.root_of_trust import RootOfTrust
 from hsm_app.key_files import read_key_file
 from hsm_app.signers import read_signer
+from hsm_app.tlog.note import Note
 from hsm_app.tlog.policy import Endpoint
 from hsm_app.tlog.proof import TlogProof
 
@@ -44,11 +45,15 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """A bundle that every client of this root of trust believes, and who did not cosign, with the reason."""
+    """A bundle that every client of this root of trust believes, and who did not cosign, with the reason.
+
+    Without `is_renewed` it is believed for what witnesses said before: too few have said it again today.
+    """
 
     index: int
     size: int
     missing: Mapping[str, str]
+    is_renewed: bool
     bundle: bytes = field(repr=False)
 
 
@@ -119,7 +124,13 @@ class Auditor:
             why = "; ".join(f"{name}: {reason}" for name, reason in gathered.missing.items())
             todo = PUT_BACK if gathered.is_contradicted else "It is logged; give the same command again"
             raise LogError(error.check, f"{error.what} ({why})" if why else error.what, todo) from None
-        return Published(index=index, size=self.log.checkpoint.size, missing=gathered.missing, bundle=bundle)
+        return Published(
+            index=index,
+            size=self.log.checkpoint.size,
+            missing=gathered.missing,
+            is_renewed=_is_cosigned(gathered.note, root),
+            bundle=bundle,
+        )
 
     def root_of(self, namespace: str) -> RootOfTrust:
         """Return a namespace's root of trust. ConfigError when this auditor does not audit it."""
@@ -155,3 +166,11 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}", "Check the disk") from error
+
+
+def _is_cosigned(note: Note, root: RootOfTrust) -> bool:
+    try:
+        check_cosigned(note, root)
+    except LogError:
+        return False
+    return True

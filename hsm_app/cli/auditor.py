@@ -18,7 +18,7 @@ from hsm_app.auditor.whole import verify_whole
 from hsm_app.cli.files import check_place, read_whole, write_once
 from hsm_app.cli.serving import serve_until_told
 from hsm_app.durable import replace_file
-from hsm_app.errors import LogError
+from hsm_app.errors import LogError, QuorumError
 from hsm_app.fleet.root_of_trust import RootOfTrust
 from hsm_app.key_files import read_key_file
 from hsm_app.net.address import parse_address
@@ -105,7 +105,8 @@ def append(directory: Path, envelope: Path, countersignature: Path, out: Path, a
     """Log a counter-signed manifest, have the witnesses cosign the log, and write the bundle for the fleet.
 
     Safe to repeat: nothing is logged twice, and the witnesses are asked again, which keeps the bundle fresh. Ends with
-    10 when too few witnesses cosigned; the entry is logged then, and the same command goes on.
+    10 when too few witnesses cosigned; the entry is logged then, and the same command goes on. Ends with 7 when the
+    bundle is good for what they said before, and too few said it again: repeat it before that is too old.
 
     Example: hsm-vault auditor append ./auditor --envelope manifest.dsse.json --countersignature counter.dsse.json
     --out bundle
@@ -120,11 +121,16 @@ def append(directory: Path, envelope: Path, countersignature: Path, out: Path, a
     replace_file(out, published.bundle)
     if as_json:
         said = {"index": published.index, "size": published.size, "missing": dict(published.missing)}
-        click.echo(json.dumps(said | {"bytes": len(published.bundle)}))
-        return
-    click.echo(f"Entry {published.index} of {published.size}; bundle of {len(published.bundle)} bytes: {out}")
-    for name, why in published.missing.items():
-        click.echo(f"  witness {name} did not cosign: {why}")
+        click.echo(json.dumps(said | {"renewed": published.is_renewed, "bytes": len(published.bundle)}))
+    else:
+        click.echo(f"Entry {published.index} of {published.size}; bundle of {len(published.bundle)} bytes: {out}")
+        for name, why in published.missing.items():
+            click.echo(f"  witness {name} did not cosign: {why}")
+    if not published.is_renewed:
+        raise QuorumError(
+            "too few witnesses cosigned anew; the bundle is good for what they said before",
+            "Run it again when they answer, before that is too old",
+        )
 
 
 @auditor.command()

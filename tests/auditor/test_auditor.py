@@ -134,7 +134,7 @@ def test_a_witness_that_is_away_takes_no_cosignature_from_the_public(audited: Wo
     before = public_note(audited)
     audited.servers[1].close()
     renewed = audited.publish(envelope, counter)
-    assert list(renewed.missing) == ["w1"]
+    assert (list(renewed.missing), renewed.is_renewed) == (["w1"], False)
     assert all(cosigned_at(public_note(audited), key) for key in keys)
     assert verify_bundle(renewed.bundle, audited.root, now=int(time.time()), seen=None).manifest.epoch == 1
     assert public_note(audited).of(keys[1]) == before.of(keys[1])

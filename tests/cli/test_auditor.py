@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hsm_app.cli.main import cli
-from hsm_app.errors import ConfigError, LogError
+from hsm_app.errors import ConfigError, LogError, QuorumError
 from hsm_app.fleet.countersignature import COUNTERSIGNATURE_TYPE
 from hsm_app.fleet.dsse import parse_envelope
 from hsm_app.key_files import read_key_file
@@ -119,3 +119,16 @@ def test_counter_signatures_of_two_operators_are_one_envelope(audited: World, tm
     both = parse_envelope((tmp_path / "both").read_bytes().strip(), COUNTERSIGNATURE_TYPE)
     keys = [read_key_file(tmp_path / f"{name}.pem").key for name in ("a", "b")]
     assert both.signers(keys) == {key.id for key in keys}
+
+
+def test_a_timer_notices_that_too_few_witnesses_cosigned_anew(audited: World, tmp_path: Path) -> None:
+    envelope, counter, bundle = (tmp_path / name for name in ("manifest.dsse.json", "counter.dsse.json", "bundle"))
+    envelope.write_bytes(audited.sign(manifest()))
+    counter.write_bytes(audited.countersign(envelope.read_bytes()))
+    words = ["--envelope", envelope, "--countersignature", counter, "--out", bundle]
+    assert "did not cosign" not in well("auditor", "append", audited.auditor, *words)
+    bundle.unlink()
+    audited.servers[1].close()
+    with pytest.raises(QuorumError, match="too few witnesses cosigned anew"):
+        well("auditor", "append", audited.auditor, *words)
+    assert bundle.exists()
