@@ -229,10 +229,14 @@ def recover_until_ended(fleet: LiveFleet, name: str, config: Path, code: str, ke
         time.sleep(0.2)
 
 
-ANOTHERS = "(SELECT value FROM contents other WHERE other.record <> contents.record)"
+# Each row gets the value of the next, and the last one that of the first; as they all were before any was changed.
+NEXT = (
+    "SELECT record, coalesce(lead(value) OVER each, first_value(value) OVER each) AS value "
+    "FROM contents WINDOW each AS (ORDER BY record)"
+)
 TOUCHES = {
     "a row is edited": "UPDATE contents SET value = zeroblob(50)",
-    "rows are exchanged": f"UPDATE contents SET value = {ANOTHERS}",
+    "rows are exchanged": f"UPDATE contents SET value = n.value FROM ({NEXT}) AS n WHERE n.record = contents.record",
     "rows are deleted": "DELETE FROM contents",
     "rows are deleted with their digests": "DELETE FROM slots",
     "promises are taken back": "UPDATE slots SET promised = accepted",
