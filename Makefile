@@ -21,7 +21,7 @@ peers: setup  ## the foreign implementations that the tests talk to, from tests/
 
 test: setup peers  ## the whole suite, on real SoftHSM tokens
 	@scripts/test-deps
-	@$(BIN)/pytest -v --tb=short -n auto --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest -v --tb=short -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup  ## format, ruff, mypy strict, layers and house rules
 	@$(BIN)/ruff format --check $(PYTHON_FILES)

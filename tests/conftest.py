@@ -8,8 +8,8 @@ import pytest
 from hypothesis import settings
 
 from tests.evidence.deployment import Deployment
-from tests.groups import keep_together
 from tests.live_fleet import LiveFleet
+from tests.order import put_slowest_first
 from tests.ports import free_ports
 from tests.postgres_server import PostgresServer, running
 
@@ -54,6 +54,5 @@ def other_deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deplo
         yield made
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    keep_together(items)
+    put_slowest_first(items)
