@@ -223,9 +223,9 @@ def test_replaying_everything_that_a_client_ever_sent_changes_nothing(fleet: Liv
     config.write_text(direct)
     before = json.loads(well("client", "status", "--config", str(config), "--json"))
     assert before["attempts_left"] == 1
-    for _ in range(2):
+    for tapped in tap.connections * 2:
         with socket.create_connection(("127.0.0.1", fleet.relay_port)) as connection:
-            connection.sendall(bytes(tap.sent))
+            connection.sendall(tapped.sent)
             connection.shutdown(socket.SHUT_WR)
             connection.settimeout(20)
             while connection.recv(65536):
