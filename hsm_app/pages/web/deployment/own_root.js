@@ -15,11 +15,11 @@ export async function ownRoot(file) {
   return own;
 }
 
-/** Say beside the input, too, how the check ended by it: its row is far above. */
-export function showOutcome(check, { outcome, why }, { root }) {
-  const reason = outcome === PASS ? "" : `: ${why}`;
-  const found = element("p", `tally ${CLASS[outcome]}`, `${check} ${outcome}${reason}`);
-  at("own-root-found").replaceChildren(...(root ? [found] : []));
+/** Say beside the input, too, how the checks ended by it: their rows are far above. */
+export function showOutcomes(found, { root }) {
+  const said = found.map(([check, { outcome, why }]) =>
+    element("p", `tally ${CLASS[outcome]}`, `${check} ${outcome}${outcome === PASS ? "" : `: ${why}`}`));
+  at("own-root-found").replaceChildren(...(root ? said : []));
 }
 
 async function read(file) {
