@@ -46,7 +46,7 @@ OF_AN_ORDER = {  # that statements do not have: each names one before it, or non
 }
 NEWEST = {name: (change, 0, expected) for name, (change, expected) in (MADE_AGAIN | BY_OTHER_MEANS).items()}
 SEEN_BY_NOBODY = {"a file is added that nobody signed"}  # who reads by address
-LOST = "another token was lost"
+LOST, WITHHELD = "another token was lost", "the evidence before is not there"
 LEFT_TO_AUDIT = frozenset({"log-inclusion"})  # without a root of trust
 Chain = Sequence[Mapping[str, bytes]]
 
@@ -134,7 +134,8 @@ def untold(replaced: Replaced) -> Iterator[tuple[str, Chain]]:
 def cases(chromium: Browser, replaced: Replaced, deployment: Deployment) -> Mapping[str, Case]:
     """Every tampering, in one sitting of one browser."""
     chains = {"honest": [replaced.files, replaced.old.files], **dict(tampered(replaced, deployment))}
-    chains |= {LOST: [with_a_lost_token(replaced), replaced.old.files], **dict(untold(replaced))}
+    chains |= {LOST: [with_a_lost_token(replaced), replaced.old.files], WITHHELD: [replaced.files]}
+    chains |= dict(untold(replaced))
     looks = look_at_sites(chromium, {name: site_of(chain) for name, chain in chains.items()})
     return {
         name: Case(
@@ -148,7 +149,7 @@ def cases(chromium: Browser, replaced: Replaced, deployment: Deployment) -> Mapp
 
 def test_it_says_of_every_tampering_what_an_audit_says(cases: Mapping[str, Case]) -> None:
     """The same checks fail, of each evidence, by two programs that share no code."""
-    differing = {name: case.differing for name, case in cases.items() if case.differing}
+    differing = {name: case.differing for name, case in cases.items() if name != WITHHELD and case.differing}
     assert not differing, "\n".join(map(str, differing.items()))
     assert len(cases) > 50
 
@@ -181,6 +182,14 @@ def test_what_no_evidence_can_tell_is_not_proven(cases: Mapping[str, Case], repl
             assert told == {check: verdict.outcome for check, verdict in verdicts.items()}, name
     assert "1 of them with the key of the evidence before" in cases["custodians had other keys"].look.text
     assert "replica 2 went from incarnation 1 to 3" in cases["an incarnation is missing"].look.text
+
+
+def test_evidence_that_is_named_and_not_in_the_site_is_red(cases: Mapping[str, Case]) -> None:
+    """Not proven in an audit, by somebody who did not bring it; the page's site is the operator's."""
+    look = cases[WITHHELD].look
+    assert look.verdict == Outcome.FAIL
+    assert look.named(Outcome.FAIL) == {"signatures", "key-binding", "custodian-threshold"}
+    assert "in the evidence before: statement.dsse.json is missing" in look.checks["signatures"][1]
 
 
 def test_a_plan_that_names_lost_tokens_is_read(cases: Mapping[str, Case]) -> None:
@@ -260,19 +269,31 @@ def test_evidence_that_is_not_there_is_red(chromium: Browser, address: str) -> N
 
 
 def test_the_log_is_looked_into_for_each_evidence(chromium: Browser, address: str, tmp_path: Path) -> None:
+    """By any of the reader's roots of trust: evidence keeps the proof of its day, and keys are rotated."""
     rows = "return [...document.querySelectorAll('[data-check=log-inclusion]')].map(row => row.dataset.outcome)"
+    then, now = tmp_path / "1.json", tmp_path / "2.json"
+    for version, path in enumerate((then, now), 1):
+        signed_by = Role(1, (trust.auditor(version - 1).key,))
+        path.write_bytes(root_of_trust(version=version, auditors=signed_by).raw)
     chromium.open(address)
     chromium.verdict()
-    for auditor, outcome in ((0, Outcome.PASS), (1, Outcome.FAIL)):
-        mine = tmp_path / f"{auditor}.json"
-        mine.write_bytes(root_of_trust(auditors=Role(1, (trust.auditor(auditor).key,))).raw)
-        chromium.give_file("#own-root", mine)
+    for given, outcome in (((then,), Outcome.PASS), ((now,), Outcome.FAIL), ((then, now), Outcome.PASS)):
+        chromium.run("document.querySelector('#own-root').value = ''")
+        chromium.give_file("#own-root", *given)
         assert chromium.verdict() == (Outcome.NOT_PROVEN if outcome is Outcome.PASS else Outcome.FAIL)
         assert chromium.run(rows) == [outcome, outcome]
         said = chromium.text("#own-root-found")
         assert f"log-inclusion {outcome}" in said
         assert f"log-inclusion of the evidence before it {outcome}" in said
-    assert "log-inclusion of the evidence before it" in chromium.text("#banner")
+        in_banner = "log-inclusion of the evidence before it" in chromium.text("#banner")
+        assert in_banner == (outcome is Outcome.FAIL)
+    assert chromium.text("[data-check=log-inclusion] .why").split(": ")[1].startswith("version 1, ")
+    assert [version in chromium.text("#own-root-said") for version in ("Version 2 for", "Version 1 for")] == [True] * 2
+    (tmp_path / "none.json").write_text("{}")
+    chromium.give_file("#own-root", then, tmp_path / "none.json")
+    chromium.verdict()
+    assert chromium.run(rows) == [Outcome.NOT_PROVEN] * 2
+    assert "Not taken" in chromium.text("#own-root-error")
 
 
 def test_the_command_that_the_page_shows_says_what_an_audit_of_the_directories_says(

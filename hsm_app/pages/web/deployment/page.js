@@ -103,8 +103,8 @@ async function show() {
 }
 
 /** Look into the log by what the reader gave; what else was found stays as it is. */
-async function lookAgain(shown, file) {
-  const own = await ownRoot(file);
+async function lookAgain(shown, files) {
+  const own = await ownRoot(files);
   for (const { evidence, verdicts } of shown) {
     verdicts[WITH_OWN_ROOT] = await verdictOn(WITH_OWN_ROOT, evidence, own);
   }
@@ -129,9 +129,9 @@ running.catch(giveUp);
 
 /** One look after the other, so that what is shown last is what was asked for last. */
 at("own-root").addEventListener("change", ({ target }) => {
-  const [file] = target.files;
+  const files = [...target.files];
   running = running.then(async (shown) => {
-    await lookAgain(shown, file);
+    await lookAgain(shown, files);
     return shown;
   });
   running.catch(giveUp);
