@@ -47,6 +47,7 @@ OF_AN_ORDER = {  # that statements do not have: each names one before it, or non
 NEWEST = {name: (change, 0, expected) for name, (change, expected) in (MADE_AGAIN | BY_OTHER_MEANS).items()}
 SEEN_BY_NOBODY = {"a file is added that nobody signed"}  # who reads by address
 LOST, WITHHELD = "another token was lost", "the evidence before is not there"
+TWICE = "a second replacement has the token of the first"
 LEFT_TO_AUDIT = frozenset({"log-inclusion"})  # without a root of trust
 Chain = Sequence[Mapping[str, bytes]]
 
@@ -107,6 +108,7 @@ def tampered(replaced: Replaced, other: Deployment) -> Iterator[tuple[str, Chain
     for name, (change, _) in BY_OTHER_MEANS.items():
         yield name, [change(replaced), old]
     yield "the newer one is in the place of the older one", [files, files]
+    yield TWICE, [replaced.remade(files, previous=read_envelope(files[STATEMENT]).digest), files, old]
     for path in (RECORD, STATEMENT):
         yield f"{path} is missing", [without(files, path), old]
     for path in (CUSTODY, FLEET, PLAN, STATEMENT):
@@ -182,6 +184,13 @@ def test_what_no_evidence_can_tell_is_not_proven(cases: Mapping[str, Case], repl
             assert told == {check: verdict.outcome for check, verdict in verdicts.items()}, name
     assert "1 of them with the key of the evidence before" in cases["custodians had other keys"].look.text
     assert "replica 2 went from incarnation 1 to 3" in cases["an incarnation is missing"].look.text
+
+
+def test_it_goes_back_to_the_genesis(cases: Mapping[str, Case]) -> None:
+    look = cases[TWICE].look
+    assert look.named(Outcome.FAIL) == {"key-binding", "manifest"}  # which is the first one's token, and its epoch
+    assert [failed(each) for each in look.before] == [set(), set()]
+    assert look.before[1]["key-binding"][1] == "3 replicas and the fleet's four keys"
 
 
 def test_evidence_that_is_named_and_not_in_the_site_is_red(cases: Mapping[str, Case]) -> None:

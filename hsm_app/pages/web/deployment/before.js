@@ -10,7 +10,7 @@ export const which = (place) => (place === 1 ? "the evidence before it" : `the e
 export const named = (verdicts, outcome) => Object.keys(verdicts).filter((name) => verdicts[name].outcome === outcome);
 
 /** The worst outcome of one evidence's checks. */
-export const overall = (verdicts) => [FAIL, NOT_PROVEN].find((outcome) => named(verdicts, outcome).length) ?? PASS;
+const overall = (verdicts) => [FAIL, NOT_PROVEN].find((outcome) => named(verdicts, outcome).length) ?? PASS;
 
 /** Return what one evidence comes to, in a line. */
 export function summary(verdicts) {
@@ -27,7 +27,6 @@ function card({ evidence, verdicts, people }, wasOpen) {
   checks.append(checkList(element("ul", "checks wide"), verdicts));
   checks.open = wasOpen ?? outcome === FAIL;
   const link = element("a", "soft", "Its ceremony, people, tokens and files");
-  link.href = viewOf(evidence.statementDigest ?? "");
   const made = element(
     "li", `card ${CLASS[outcome]}`,
     element("div", "head", element("h3", "", title), element("span", "soft", spanOf(evidence) ?? "")),
@@ -37,7 +36,10 @@ function card({ evidence, verdicts, people }, wasOpen) {
   );
   if (isRehearsal(evidence)) made.querySelector(".head").append(element("span", "badge bad", "Rehearsal"));
   made.dataset.before = evidence.base;
-  if (evidence.statementDigest) made.append(element("p", "value soft", `statement ${evidence.statementDigest}`), link);
+  if (evidence.statementDigest) {
+    link.href = viewOf(evidence.statementDigest);
+    made.append(element("p", "value soft", `statement ${evidence.statementDigest}`), link);
+  }
   return made;
 }
 
