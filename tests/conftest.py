@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from hsm_app.operator.ceremonies.play import AGAIN, HOW_TO_GO_ON
 from tests.evidence.deployment import Deployment
+from tests.evidence.replacement import CLOCK, OBJECTION, Replaced
 from tests.live_fleet import LiveFleet
 from tests.order import put_slowest_first
 from tests.ports import free_ports
@@ -55,6 +57,24 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
 def other_deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """Another fleet, of people with the same names, for what is swapped between two."""
     with Deployment.created(tmp_path_factory.mktemp("deployment") / "other", fleet="fleet-2") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def unlucky(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """A maintained fleet whose clock was doubted; Ben did not sign, Cleo, a custodian, objects. Shared: look only."""
+    root = tmp_path_factory.mktemp("deployment") / "unlucky"
+    answers = [(CLOCK, "five minutes slow"), (HOW_TO_GO_ON, AGAIN)]
+    with Deployment.created(
+        root, custody="maintained", answers=answers, silent=(2,), objections={3: OBJECTION}
+    ) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def replaced(unlucky: Deployment) -> Iterator[Replaced]:
+    """The token of replica 2 of that fleet was replaced, and all went well. Shared: look only."""
+    with Replaced.created(unlucky) as made:
         yield made
 
 

@@ -69,11 +69,11 @@ class Browser:
     def text(self, selector: str) -> str:
         return str(self.run(f"return document.querySelector({json.dumps(selector)}).innerText"))
 
-    def give_file(self, selector: str, path: Path) -> None:
-        """Choose a file in the page that was opened; `verdict` then waits for what comes of it."""
+    def give_file(self, selector: str, *paths: Path) -> None:
+        """Choose files in the page that was opened; `verdict` then waits for what comes of it."""
         self.run("delete document.documentElement.dataset.verdict")
         found = self._ask("POST", "/element", {"using": "css selector", "value": selector})
-        self._ask("POST", f"/element/{next(iter(found.values()))}/value", {"text": str(path)})
+        self._ask("POST", f"/element/{next(iter(found.values()))}/value", {"text": "\n".join(map(str, paths))})
 
     def screenshot(self) -> bytes:
         return base64.b64decode(self._ask("GET", "/screenshot"))

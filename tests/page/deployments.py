@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from hsm_app.evidence.dossier import PLAN, SCRIPT, SOFTWARE, Dossier
+from hsm_app.errors import LogError
+from hsm_app.evidence.dossier import BESIDE, PLAN, SCRIPT, SOFTWARE, Dossier
 from hsm_app.evidence.participants import encode_testimony, sign_testimony
+from hsm_app.evidence.statement import STATEMENT, read_envelope
 from hsm_app.evidence.verdict import Outcome
 from hsm_app.key_files import read_key_file
 from hsm_app.net.address import Address
@@ -29,13 +31,13 @@ LOOK = """
     for (const frame of document.querySelectorAll("iframe")) {
       const page = frame.contentDocument?.documentElement;
       if (!page?.dataset.verdict) return null;
-      const checks = {};
-      for (const row of page.querySelectorAll("[data-check]")) {
-        checks[row.dataset.check] = [row.dataset.outcome, row.querySelector(".why").textContent];
-      }
+      const foundIn = (list) => Object.fromEntries([...list.querySelectorAll("[data-check]")].map((row) =>
+        [row.dataset.check, [row.dataset.outcome, row.querySelector(".why").textContent]]));
+      const checks = foundIn(page.querySelector("#checks"));
+      const before = [...page.querySelectorAll("[data-before]")].map(foundIn);
       const banner = page.querySelector("#banner").textContent, text = page.querySelector("main").textContent;
       const isRehearsal = !page.querySelector("#rehearsal").hidden;
-      found[frame.name] = { verdict: page.dataset.verdict, banner, text, checks, isRehearsal };
+      found[frame.name] = { verdict: page.dataset.verdict, banner, text, checks, before, isRehearsal };
     }
     return JSON.stringify(found);
 """
@@ -51,18 +53,31 @@ GIVE = """
 """
 
 
+Checks = Mapping[str, tuple[str, str]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What a page says of a site. `checks` are outcome and reason by name."""
+    """What a page says of a site. `checks` are outcome and reason by name, `before` those of each evidence before."""
 
     verdict: str
     banner: str
     text: str
-    checks: Mapping[str, tuple[str, str]]
+    checks: Checks
+    before: Sequence[Checks]
     rehearsal: bool
 
     def named(self, outcome: Outcome) -> set[str]:
         return {name for name, (said, _) in self.checks.items() if said == outcome}
+
+
+def by_address(files: Files) -> Files:
+    """Return what somebody gets who has the statement's list only; everything when it does not read."""
+    try:
+        named = set(read_envelope(files[STATEMENT]).files)
+    except (KeyError, LogError):
+        return files
+    return {path: content for path, content in files.items() if path in named | BESIDE}
 
 
 @contextmanager
@@ -90,8 +105,15 @@ def look_at(
     chromium: Browser, evidences: Mapping[str, Files], roots: Mapping[str, bytes] = MappingProxyType({})
 ) -> dict[str, Look]:
     """Let a page look at each evidence, and return what it says once it was given the root of trust of that name."""
-    names = {str(number): name for number, name in enumerate(evidences)}
-    sites = {number: deployment_files(evidences[name]) for number, name in names.items()}
+    return look_at_sites(chromium, {name: deployment_files(files) for name, files in evidences.items()}, roots)
+
+
+def look_at_sites(
+    chromium: Browser, made: Mapping[str, Mapping[str, bytes]], roots: Mapping[str, bytes] = MappingProxyType({})
+) -> dict[str, Look]:
+    """The same of whole sites."""
+    names = {str(number): name for number, name in enumerate(made)}
+    sites = {number: made[name] for number, name in names.items()}
     found: dict[str, dict[str, Any]] = {}
     with served(sites) as address:
         for start in range(0, len(sites), AT_ONCE):
@@ -106,11 +128,16 @@ def look_at(
             verdict=one["verdict"],
             banner=one["banner"],
             text=one["text"],
-            checks={check: (outcome, why) for check, (outcome, why) in one["checks"].items()},
+            checks=_checks(one["checks"]),
+            before=[_checks(each) for each in one["before"]],
             rehearsal=one["isRehearsal"],
         )
         for number, one in found.items()
     }
+
+
+def _checks(found: Mapping[str, Sequence[str]]) -> Checks:
+    return {check: (outcome, why) for check, (outcome, why) in found.items()}
 
 
 def signed_anew(made: Deployment, files: Files, room: Path, objections: Mapping[int, str]) -> Files:

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 from hsm_app.ceremony.plan import parse_plan
 from hsm_app.ceremony.transcript import Entry, EntryKind
-from hsm_app.errors import ConfigError, LogError
+from hsm_app.errors import ConfigError
 from hsm_app.evidence.audit import audit
 from hsm_app.evidence.beliefs import Beliefs
 from hsm_app.evidence.checks import CHECKS
@@ -46,7 +46,7 @@ from tests.evidence.test_tampering import (
 from tests.fleet import trust
 from tests.fuzz.mutator import mutate
 from tests.page.browser import Browser, browser, driver
-from tests.page.deployments import Look, begun_anew, look_at, served, signed_anew
+from tests.page.deployments import Look, begun_anew, by_address, look_at, served, signed_anew
 from tests.page.test_page import WITHOUT_ED25519
 from tests.page.test_sites import plainly_served
 
@@ -80,15 +80,6 @@ def beliefs() -> Beliefs:
 
 def failed(verdicts: Verdicts) -> set[str]:
     return {name for name, verdict in verdicts.items() if verdict.outcome is Outcome.FAIL}
-
-
-def by_address(files: Files) -> Files:
-    """Return what somebody gets who has the statement's list only; everything when it does not read."""
-    try:
-        named = set(read_envelope(files[STATEMENT]).files)
-    except (KeyError, LogError):
-        return files
-    return {path: content for path, content in files.items() if path in named | BESIDE}
 
 
 def mutated(files: Files) -> Iterator[tuple[str, Files]]:
@@ -452,15 +443,14 @@ def test_what_all_have_signed_is_looked_at_all_the_same(
         assert check in looks[check].named(Outcome.FAIL) == failed(audit(each, beliefs()))
 
 
-def test_a_statement_about_something_else_is_left_to_audit(chromium: Browser, deployment: Deployment) -> None:
-    """Such as that a token was replaced: nothing is wrong with it, and nothing of it is shown as checked."""
+def test_a_statement_about_something_else_is_red(chromium: Browser, deployment: Deployment) -> None:
     said = json.loads(read_envelope(deployment.files[STATEMENT]).raw)
-    raw = json.dumps({**said, "predicateType": "urn:hsm-vault:token-replacement:v1"}).encode()
+    raw = json.dumps({**said, "predicateType": "urn:hsm-vault:something-else:v1"}).encode()
     other = {**deployment.files, STATEMENT: sign_statement(raw, deployment.first_token)}
     look = look_at(chromium, {"other": other})["other"]
-    assert (look.verdict, dict(look.checks)) == (Outcome.NOT_PROVEN, {})
-    assert "something else than a new fleet" in look.banner
-    assert "hsm-vault audit" in look.banner
+    assert look.verdict == Outcome.FAIL
+    assert "the statement is about something else" in look.checks["signatures"][1]
+    assert failed(audit(other, beliefs())) == {"signatures", "manifest"} <= look.named(Outcome.FAIL)
 
 
 def test_a_plan_that_is_not_the_printed_one_is_not_proven(plans: Mapping[str, tuple[Files, Look]]) -> None:

@@ -184,13 +184,11 @@ def test_evidence_that_does_not_hold_gets_no_page(deployment: Deployment, tmp_pa
 
 
 def test_evidence_of_another_ceremony_gets_no_page(deployment: Deployment, tmp_path: Path) -> None:
-    """It may hold; but the page would look for tokens that were made on another day."""
+    """Whose transcript no command checks as a deployment."""
     shutil.copytree(deployment.evidence, tmp_path / "evidence")
     plan = (tmp_path / "evidence" / PLAN).read_text()
-    other = plan.replace('"genesis"', '"replace-token"\nreplica = 2').replace('"sealed"', '"maintained"')
-    (tmp_path / "evidence" / PLAN).write_text(f'fleet_directory = "."\n{other}')
-    why = refused(ConfigError, tmp_path, tmp_path / "site")
-    assert "this is the evidence of replace-token, and the page is for that of a new fleet" in why
+    (tmp_path / "evidence" / PLAN).write_text(f'fleet_directory = "."\n{plan.replace("genesis", "destroy-fleet")}')
+    assert "this is the evidence of destroy-fleet" in refused(ConfigError, tmp_path, tmp_path / "site")
     assert not (tmp_path / "site").exists()
 
 

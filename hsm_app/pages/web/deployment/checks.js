@@ -21,7 +21,7 @@ const LOOKS = {
 const UNKNOWN = { outcome: NOT_PROVEN, why: "this page does not look at it: use hsm-vault audit" };
 
 /** Return the verdict on a check; what this page does not know is not proven.
- * `own` is the reader's root of trust, as `logInclusion` takes it. */
+ * `own` are the reader's roots of trust, as `logInclusion` takes it. */
 export async function verdictOn(name, evidence, own) {
   return Object.hasOwn(LOOKS, name) ? attempt(() => LOOKS[name](evidence, own)) : UNKNOWN;
 }

@@ -1,22 +1,24 @@
 // The checks of what the ceremony made: tokens, keys, software, attestations, manifest.
 import { CannotTell, Refused, hex, sha256, utf8 } from "./bytes.js";
+import { checkFleetGoesOn, checkManifestGoesOn } from "./checks_successor.js";
 import { isSame } from "./shapes.js";
 
 const USE_AUDIT = "use hsm-vault audit";
 const COMMITMENTS = ["kem_public", "opaque_public", "seal_check", "id_check"];
 
 export function keyAttributes(evidence) {
-  const { replicas, fleet, forms } = evidence;
+  const { made, fleet, forms } = evidence;
   const expected = Object.hasOwn(forms.objects, fleet.custody) ? forms.objects[fleet.custody] : {};
-  evidence.only("tokens", replicas.map(({ replica }) => `tokens/${replica}.json`));
-  for (const { replica } of replicas) {
+  evidence.only("tokens", made.map(({ replica }) => `tokens/${replica}.json`));
+  for (const { replica } of made) {
     checkObjects(evidence.token(replica), expected);
     const path = `tokens/${replica}.json`;
     if (evidence.done(`inventory-${replica}`).record_sha256 !== evidence.sha256(path)) {
       throw new Refused(`${path} is not the record that the ceremony made`);
     }
   }
-  return `${replicas.length} tokens, three keys each`;
+  if (evidence.isReplacement) return "the new token, three keys; the records of the others are in the evidence before";
+  return `${made.length} tokens, three keys each`;
 }
 
 function inRole({ replica, objects }, role) {
@@ -39,33 +41,37 @@ function checkObjects(record, expected) {
 }
 
 export function keyBinding(evidence) {
-  const { fleet, begin, replicas } = evidence;
+  const { fleet, begin, replicas, plan } = evidence;
   if (fleet.fleet !== begin.fleet || fleet.custody !== begin.custody) {
     throw new Refused("fleet.json is of another fleet or custody than the ceremony");
   }
-  for (const { replica, identity_public, link_public } of replicas) {
-    const whose = `the keys of replica ${replica}`;
-    if (!isSame(evidence.done(`keys-${replica}`), { identity_public, link_public })) {
-      throw new Refused(`${whose} in fleet.json are not those that the ceremony made`);
-    }
-    const recorded = evidence.token(replica).public_keys;
-    if (!isSame(recorded, { "replica-identity": identity_public, "replica-link": link_public })) {
-      throw new Refused(`${whose} are not those of tokens/${replica}.json`);
-    }
-    if (evidence.done(`carry-${replica}`).same_root !== true || evidence.done(`check-${replica}`).opens !== true) {
-      throw new Refused(`transcript.jsonl does not show that token ${replica} opens the fleet's keys`);
-    }
-  }
-  const made = evidence.done("fleet-keys");
-  const other = COMMITMENTS.find((name) => made[name] !== fleet[name]);
-  if (other) throw new Refused(`${other} in fleet.json is not the one that the ceremony made`);
-  if (!isSame(replicas.map((one) => one.replica), evidence.plan.tokens)) {
-    throw new Refused("fleet.json has other replicas than the plan has tokens");
-  }
-  if (fleet.fleet !== evidence.plan.fleet || fleet.custody !== evidence.plan.custody) {
+  if (fleet.fleet !== plan.fleet || fleet.custody !== plan.custody) {
     throw new Refused("fleet.json is of another fleet or custody than the plan");
   }
+  if (!isSame(replicas.map((one) => one.replica), plan.replicas)) {
+    throw new Refused("fleet.json has other replicas than the plan has tokens");
+  }
+  for (const replica of evidence.made) checkMade(evidence, replica);
+  if (evidence.isReplacement) return checkFleetGoesOn(evidence);
+  const keys = evidence.done("fleet-keys");
+  const other = COMMITMENTS.find((name) => keys[name] !== fleet[name]);
+  if (other) throw new Refused(`${other} in fleet.json is not the one that the ceremony made`);
   return `${replicas.length} replicas and the fleet's four keys`;
+}
+
+/** Refused unless a replica's keys are those that the ceremony made in its token, which opens the fleet's keys. */
+function checkMade(evidence, { replica, identity_public, link_public }) {
+  const whose = `the keys of replica ${replica}`;
+  if (!isSame(evidence.done(`keys-${replica}`), { identity_public, link_public })) {
+    throw new Refused(`${whose} in fleet.json are not those that the ceremony made`);
+  }
+  const recorded = evidence.token(replica).public_keys;
+  if (!isSame(recorded, { "replica-identity": identity_public, "replica-link": link_public })) {
+    throw new Refused(`${whose} are not those of tokens/${replica}.json`);
+  }
+  if (evidence.done(`carry-${replica}`).same_root !== true || evidence.done(`check-${replica}`).opens !== true) {
+    throw new Refused(`transcript.jsonl does not show that token ${replica} opens the fleet's keys`);
+  }
 }
 
 export async function softwareDigest(evidence) {
@@ -124,5 +130,6 @@ export function manifest(evidence) {
   if (!isSame({ ...entry, evidence_sha256: null }, fleet)) {
     throw new Refused("the entry of the fleet in manifest.json is not fleet.json");
   }
+  checkManifestGoesOn(evidence);
   return `${published.namespace}, epoch ${published.epoch}, SHA-256 ${evidence.sha256("manifest.json")}`;
 }

@@ -8,7 +8,8 @@ const GIVE =
   "the bundle is of this manifest; whether the log has it shows when you give this page your root of trust: the one " +
   "that your app shows or was shipped with, not one that this site offers";
 
-/** `own` is {root, refusal}: the root of trust that the reader gave, null and why when there is none. */
+/** `own` is {roots, refusal}: the roots of trust that the reader gave, the present one first; none, and why, when they are
+ * no roots of trust. Evidence keeps the proof of its day, so that one of them holds is enough. */
 export async function logInclusion(evidence, own) {
   if (!evidence.has(BUNDLE)) {
     throw new CannotTell(`${BUNDLE} is not here yet; the operator adds it when the manifest is published`);
@@ -18,9 +19,15 @@ export async function logInclusion(evidence, own) {
     throw new Refused(`${BUNDLE} is of another manifest than manifest.json`);
   }
   if (own.refusal) throw new CannotTell(`the file that you gave is no root of trust that can be used: ${own.refusal}`);
-  if (!own.root) throw new CannotTell(GIVE);
-  const { error } = await settledLater(() => checkLogged(bundle, own.root), BUNDLE);
-  if (error) throw error;
-  const { namespace, version, digest } = own.root;
-  return `in the log of ${namespace}, by the root of trust that you gave: version ${version}, SHA-256 ${digest}`;
+  if (!own.roots.length) throw new CannotTell(GIVE);
+  const refusals = [];
+  for (const root of own.roots) {
+    const { error } = await settledLater(() => checkLogged(bundle, root), BUNDLE);
+    if (!error) return held(root);
+    refusals.push(error);
+  }
+  throw refusals[0];
 }
+
+const held = ({ namespace, version, digest }) =>
+  `in the log of ${namespace}, by the root of trust that you gave: version ${version}, SHA-256 ${digest}`;

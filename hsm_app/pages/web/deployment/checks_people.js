@@ -1,5 +1,6 @@
 // The checks of the ceremony itself: script, transcript, signatures, custodians, exceptions.
 import { CannotTell, Refused, unhex } from "./bytes.js";
+import { checkCustodiansGoOn, checkPredecessor, checkShares } from "./checks_successor.js";
 import { signers } from "./dsse.js";
 import { holdsEs256 } from "./keys.js";
 import { AGREES, BAD, OBJECTS, SILENT, UNTOLD, testimonies } from "./people.js";
@@ -48,13 +49,6 @@ export function transcriptChain({ entries, begin }) {
 
 export async function signatures(evidence) {
   const { statement, forms } = evidence;
-  const identity = unhex(evidence.replicas[0].identity_public, 33, "the first token's key");
-  if (!(await holdsEs256(identity, evidence.file("transcript.jsonl"), evidence.file("transcript.sig")))) {
-    throw new Refused("transcript.sig is not the first token's signature of transcript.jsonl");
-  }
-  if (!(await signers(statement.envelope, { keys: [{ alg: "ES256", public: identity }] })).length) {
-    throw new Refused(`${forms.statement.file} is not signed by the first token's replica-identity`);
-  }
   for (const [path, digest] of Object.entries(statement.files)) {
     if (evidence.sha256(path) !== digest) throw new Refused(`${path} is not the file that the statement names`);
   }
@@ -63,13 +57,27 @@ export async function signatures(evidence) {
   const isPart = (path) => forms.needed.includes(path) || forms.directories.includes(path.split("/")[0]);
   const odd = Object.keys(statement.files).find((path) => !isPart(path));
   if (odd) throw new Refused(`${odd} is no part of evidence: nobody would look at it`);
-  if (statement.fleet !== evidence.fleet.fleet || statement.ceremony !== evidence.begin.ceremony) {
+  await checkToken(evidence);
+  checkPredecessor(evidence);
+  if (statement.fleet !== evidence.fleet.fleet || statement.ceremony !== evidence.plan.ceremony) {
     throw new Refused(`${forms.statement.file} is of fleet ${statement.fleet}, ${statement.ceremony}`);
   }
   const people = await whole(evidence);
   const silent = people.filter((one) => one.state === SILENT).map((one) => one.person.name);
   if (silent.length) throw new CannotTell(`all signatures that are there hold; ${silent.join(", ")} did not sign`);
   return `${Object.keys(statement.files).length} files, ${people.length} participants`;
+}
+
+/** Refused unless the token that the ceremony is about signed transcript and statement. */
+async function checkToken(evidence) {
+  const { statement, forms, made, signingToken } = evidence;
+  const identity = unhex(made[0].identity_public, 33, "the token's key");
+  if (!(await holdsEs256(identity, evidence.file("transcript.jsonl"), evidence.file("transcript.sig")))) {
+    throw new Refused(`transcript.sig is not the ${signingToken}'s signature of transcript.jsonl`);
+  }
+  if (!(await signers(statement.envelope, { keys: [{ alg: "ES256", public: identity }] })).length) {
+    throw new Refused(`${forms.statement.file} is not signed by the ${signingToken}'s replica-identity`);
+  }
 }
 
 /** Return the testimonies when each that is there holds. One that does not outweighs one that cannot be told. */
@@ -82,19 +90,21 @@ async function whole(evidence) {
 }
 
 export async function custodianThreshold(evidence) {
-  if (evidence.done("custody").custody_sha256 !== evidence.sha256("custody.json")) {
+  const { plan, custody, isReplacement } = evidence;
+  if (isReplacement) checkShares(evidence);
+  else if (evidence.done("custody").custody_sha256 !== evidence.sha256("custody.json")) {
     throw new Refused("custody.json is not the one of the ceremony");
   }
-  const { plan, custody } = evidence;
   const names = plan.custodians.map((person) => person.name);
   const isTheirs = isSame(custody.shares.map((share) => share.custodian), names);
   if (custody.fleet !== plan.fleet || custody.threshold !== plan.threshold || !isTheirs) {
     throw new Refused("custody.json is of other custodians, another threshold or another fleet than the plan");
   }
   const people = await whole(evidence);
-  const agree = people.filter(({ person, state }) => person.role === "custodian" && state === AGREES).length;
-  const said = `${agree} of ${names.length} custodians agree`;
-  if (agree < plan.threshold) throw new Refused(`${said}, and ${plan.threshold} are needed`);
+  const agree = people.filter(({ person, state }) => person.role === "custodian" && state === AGREES);
+  const said = `${agree.length} of ${names.length} custodians agree`;
+  if (agree.length < plan.threshold) throw new Refused(`${said}, and ${plan.threshold} are needed`);
+  if (isReplacement) checkCustodiansGoOn(evidence, agree.map(({ person }) => person));
   return `${said}, ${plan.threshold} are needed`;
 }
 

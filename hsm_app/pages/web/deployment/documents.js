@@ -1,11 +1,12 @@
 // The documents of the evidence, read as strictly as the page needs them; `hsm-vault audit` refuses more spellings.
-import { CannotTell, Refused, textOf } from "./bytes.js";
+import { Refused, textOf } from "./bytes.js";
 import { parseEnvelope } from "./dsse.js";
 import { NAMESPACE, POINT, SHA256, distinct, json, list, members, text, whole } from "./shapes.js";
 
 const PATH = /^[A-Za-z0-9][A-Za-z0-9._-]*(?:\/[A-Za-z0-9][A-Za-z0-9._-]*){0,3}$/; // no "..", no root, no other site
 const WORD = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$/;
 const MOST_FILES = 400;
+export const STATES = ["active", "recover-only", "revoked"]; // which a fleet goes through in this order only
 const ATTRIBUTE = /^CKA_[A-Z0-9_]{1,40}$/;
 const STATEMENT = ["_type", "subject", "predicateType", "predicate"];
 const TOKEN = ["schema", "replica", "token", "objects", "public_keys"];
@@ -14,17 +15,21 @@ const FLEET = [
   "fleet", "state", "custody", "kem_public", "opaque_public", "seal_check", "id_check", "groups", "tenants", "argon2",
   "attempts", "evidence_sha256", "assurance",
 ];
+const ATTEMPTS = [
+  "maximum", "waits_seconds", "replace_delay_seconds", "charges_per_hour", "destructions_per_hour",
+];
 const SOFTWARE = [
   "schema", "version", "commit", "wheel_sha256", "files_sha256", "files", "dependencies", "pkcs11_module",
 ];
 
-/** Return {envelope, raw, files, fleet, ceremony, assurance}; who signed it is a check of its own. */
+/** Return {envelope, raw, files, fleet, ceremony, assurance, previous}; who signed it is a check of its own.
+ * `previous` is the SHA-256 of the statement before it where a token was replaced, null where a fleet begins. */
 export function parseStatement(bytes, forms) {
   const envelope = parseEnvelope(textOf(bytes, "the envelope").replace(/\n$/, ""), forms.payloadType);
   const said = members(json(envelope.payload, "it"), STATEMENT, "the statement");
   if (said._type !== forms.type) throw new Refused("the statement is of another type than a statement");
-  if (said.predicateType !== forms.predicate) {
-    throw new CannotTell("this is the evidence of something else than a new fleet, which this page does not read");
+  if (!Object.hasOwn(forms.predicates, text(said.predicateType, WORD, "predicateType"))) {
+    throw new Refused("the statement is about something else than a new fleet or a token that was replaced");
   }
   const subjects = list(said.subject, "subject").map((one) => {
     const { name, digest } = members(one, ["name", "digest"], "a subject");
@@ -33,9 +38,12 @@ export function parseStatement(bytes, forms) {
   });
   if (!subjects.length || subjects.length > MOST_FILES) throw new Refused("the statement names no file, or too many");
   distinct(subjects.map(([name]) => name), "the file");
-  const predicate = members(said.predicate, ["fleet", "ceremony", "assurance"], "the predicate");
-  for (const name of Object.keys(predicate)) text(predicate[name], WORD, name);
-  return { ...predicate, envelope, raw: envelope.payload, files: Object.fromEntries(subjects) };
+  const predicate = members(said.predicate, forms.predicates[said.predicateType], "the predicate");
+  const { previous_sha256: previous, ...more } = predicate;
+  for (const name of Object.keys(more)) text(more[name], WORD, name);
+  if (previous !== undefined) text(previous, SHA256, "previous_sha256");
+  const files = Object.fromEntries(subjects);
+  return { ...more, previous: previous ?? null, envelope, raw: envelope.payload, files };
 }
 
 export function parseFleet(said) {
@@ -43,11 +51,14 @@ export function parseFleet(said) {
   for (const name of ["kem_public", "opaque_public"]) text(said[name], POINT, name);
   for (const name of ["seal_check", "id_check"]) text(said[name], SHA256, name);
   text(said.fleet, WORD, "fleet");
+  if (!STATES.includes(said.state)) throw new Refused("the fleet is in no state that there is");
+  members(said.attempts, ATTEMPTS, "attempts");
   for (const group of list(said.groups, "groups")) {
     members(group, ["group", "replicas"], "a group");
     for (const replica of list(group.replicas, "replicas")) {
       members(replica, ["replica", "incarnation", "identity_public", "link_public"], "a replica");
       whole(replica.replica, "the number of a replica");
+      whole(replica.incarnation, "the incarnation of a replica", 1);
       for (const name of ["identity_public", "link_public"]) text(replica[name], POINT, name);
     }
   }

@@ -1,37 +1,29 @@
 // The files of one deployment's evidence, each read when a check first needs it. Nothing in them is trusted.
 import { CannotTell, Refused, hex, sha256 } from "./bytes.js";
 import { parseCustody, parseFleet, parseManifest, parseSoftware, parseStatement, parseToken } from "./documents.js";
-import { checkPrinted, parsePlan, parseScript } from "./plan.js";
+import { REPLACEMENT, checkPrinted, parsePlan, parseScript } from "./plan.js";
 import { json } from "./shapes.js";
 import { parseTranscript } from "./transcript.js";
 
-/** Fetch what the statement names and what may lie beside it; without a statement, what there has to be.
- * CannotTell when the statement is not about a new fleet. */
-export async function fetchEvidence(fetchFile, forms) {
-  const files = new Map();
-  const take = async (path) => {
-    const bytes = await fetchFile(`evidence/${path}`);
-    if (bytes) files.set(path, bytes);
-  };
-  await take(forms.statement.file);
-  const evidence = new Evidence(files, forms);
-  let named = forms.needed;
+/** Give what a part of the evidence says, or null where it does not read: the checks say why. */
+export function maybe(get) {
   try {
-    named = Object.keys(evidence.statement.files);
+    return get();
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
+    if (error instanceof Refused || error instanceof CannotTell) return null;
+    throw error;
   }
-  await Promise.all([...named, ...forms.beside.filter((path) => path !== forms.statement.file)].map(take));
-  for (const [path, bytes] of files) evidence.digests.set(path, hex(await sha256(bytes)));
-  await evidence.readAhead();
-  return evidence;
 }
 
-/** Each member throws Refused or CannotTell when its file is missing or does not read. */
+/** Each member throws Refused or CannotTell when its file is missing or does not read.
+ * `before` is what this site has as the evidence before it, null when it has none; that it is, is a check. */
 export class Evidence {
-  constructor(files, forms) {
+  constructor(files, forms, base) {
     this.files = files;
     this.forms = forms;
+    this.base = base;
+    this.before = null;
+    this.statementDigest = null;
     this.digests = new Map();
     this.read = new Map();
   }
@@ -67,7 +59,7 @@ export class Evidence {
     }
     if (this.has(this.forms.statement.file)) {
       const read = settled(() => this.statement, "");
-      this.statementDigest = read.value ? hex(await sha256(read.value.raw)) : null;
+      if (read.value) this.statementDigest = hex(await sha256(read.value.raw));
     }
   }
 
@@ -108,6 +100,25 @@ export class Evidence {
 
   get replicas() {
     return this.fleet.groups.flatMap((group) => group.replicas);
+  }
+
+  /** Whether one token was replaced, in a fleet that was there before. */
+  get isReplacement() {
+    return this.plan.ceremony === REPLACEMENT;
+  }
+
+  /** The replicas whose tokens the ceremony made: all of a new fleet, one where a token was replaced. */
+  get made() {
+    if (!this.isReplacement) return this.replicas;
+    const { replica: number } = this.plan;
+    const made = this.replicas.filter(({ replica }) => replica === number);
+    if (!made.length) throw new Refused(`fleet.json has no replica ${number}, whose token was replaced`);
+    return made;
+  }
+
+  /** Whose signature is asked for, for people. */
+  get signingToken() {
+    return this.isReplacement ? "new token" : "first token";
   }
 
   get custody() {

@@ -1,28 +1,31 @@
-// The reader's own root of trust, from a file that they choose. This page fetches none: one that came with the evidence
+// The reader's own roots of trust, from files that they choose. This page fetches none: one that came with the evidence
 // would be the word of who made the evidence.
 import { Refused } from "./bytes.js";
 import { CLASS, at, element, moment } from "./show.js";
 import { LIMIT, parseRoot } from "./trust.js";
 import { PASS } from "./verdict.js";
 
-export const NO_ROOT = { root: null, refusal: "" };
+export const NO_ROOT = { roots: [], refusal: "" };
 
-/** Read what was chosen, show beside the input what it is, and return it as `logInclusion` takes it. */
-export async function ownRoot(file) {
-  const own = file ? await read(file) : NO_ROOT;
-  at("own-root-error").textContent = own.refusal && `Not taken: ${own.refusal}. Choose another file.`;
-  at("own-root-said").replaceChildren(...(own.root ? said(own.root) : []));
-  return own;
+/** Read what was chosen, show beside the input what it is, and return it as `logInclusion` takes it: the present root of
+ * trust first, then those of before keys were rotated. One file that is none, and nothing is taken. */
+export async function ownRoot(files) {
+  const read = await Promise.all([...files].map(readFile));
+  const refusal = read.find((one) => one.refusal)?.refusal ?? "";
+  const roots = refusal ? [] : read.map((one) => one.root).sort((one, other) => other.version - one.version);
+  at("own-root-error").textContent = refusal && `Not taken: ${refusal}. Choose another file.`;
+  at("own-root-said").replaceChildren(...roots.flatMap(said));
+  return { roots, refusal };
 }
 
-/** Say beside the input, too, how the check ended by it: its row is far above. */
-export function showOutcome(check, { outcome, why }, { root }) {
-  const reason = outcome === PASS ? "" : `: ${why}`;
-  const found = element("p", `tally ${CLASS[outcome]}`, `${check} ${outcome}${reason}`);
-  at("own-root-found").replaceChildren(...(root ? [found] : []));
+/** Say beside the input, too, how the checks ended by it: their rows are far above. */
+export function showOutcomes(found, { roots }) {
+  const said = found.map(([check, { outcome, why }]) =>
+    element("p", `tally ${CLASS[outcome]}`, `${check} ${outcome}${outcome === PASS ? "" : `: ${why}`}`));
+  at("own-root-found").replaceChildren(...(roots.length ? said : []));
 }
 
-async function read(file) {
+async function readFile(file) {
   try {
     return { root: await parseRoot(await bytesOf(file)), refusal: "" };
   } catch (error) {

@@ -15,14 +15,19 @@ const OBJECTION =
 /** The files in which participant `number` may have signed. */
 export const pathsOf = (number) => ["json", "json.sig", "dsse.json"].map((end) => `testimonies/${number}.${end}`);
 
+/** A participant's key in one form, in whatever form the plan has it. */
+export function keyOf(person) {
+  const key = parseKey(person.key);
+  return `${key.alg}:${hex(key.public)}`;
+}
+
 /** Return {number, person, state, objection, why} for each participant. CannotTell, Refused without a plan. */
 export async function testimonies(evidence) {
   const { people } = evidence.plan;
   evidence.only("testimonies", people.flatMap((_, at) => pathsOf(at + 1)));
   const all = await Promise.all(people.map((person, at) => said(evidence, at + 1, person)));
   const signed = all.filter(({ state }) => state === AGREES || state === OBJECTS);
-  const keys = signed.map(({ person }) => parseKey(person.key)).map((key) => `${key.alg}:${hex(key.public)}`);
-  distinct(keys, "plan.toml: the key"); // in whatever form: one hand would sign for two
+  distinct(signed.map(({ person }) => keyOf(person)), "plan.toml: the key"); // or one hand would sign for two
   return all;
 }
 

@@ -1,5 +1,5 @@
 // The parts of the page that list something: checks' meaning, people, steps, tokens, files.
-import { CannotTell, Refused } from "./bytes.js";
+import { maybe } from "./evidence.js";
 import { AGREES, BAD, OBJECTS, SILENT, UNTOLD } from "./people.js";
 import { at, checkRow, counted, element } from "./show.js";
 import { steps } from "./timeline.js";
@@ -8,16 +8,6 @@ export const WITH_OWN_ROOT = "log-inclusion"; // the check that asks for the rea
 const STATES = {
   [AGREES]: "pass", [OBJECTS]: "fail", [BAD]: "fail", [SILENT]: "doubt", [UNTOLD]: "doubt",
 };
-
-/** Give what a part of the evidence says, or null where it does not read: the checks say why. */
-export function maybe(get) {
-  try {
-    return get();
-  } catch (error) {
-    if (error instanceof Refused || error instanceof CannotTell) return null;
-    throw error;
-  }
-}
 
 export function showPeople(people) {
   at("statements").replaceChildren(...people.map(({ number, person, state, objection, why }) => {
@@ -93,7 +83,7 @@ export function showFiles(evidence) {
   const paths = [...new Set([...Object.keys(named), ...evidence.files.keys()])].sort();
   at("files").replaceChildren(...paths.map((path) => {
     const link = element("a", "", path);
-    link.href = `evidence/${path}`;
+    link.href = `${evidence.base}${path}`;
     link.download = path.replaceAll("/", "-");
     const digest = evidence.digests.get(path);
     const [state, said] = standing(path, digest, named, evidence.forms.beside);
