@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.evidence.deployment import Deployment
 from tests.live_fleet import LiveFleet
@@ -13,7 +13,8 @@ from tests.order import put_slowest_first
 from tests.ports import free_ports
 from tests.postgres_server import PostgresServer, running
 
-settings.register_profile("vault", deadline=None)  # an example may be slow on a busy machine; speed is no test's matter
+# An example, and drawing it, may be slow on a busy machine; speed is no test's matter.
+settings.register_profile("vault", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("vault")
 
 
