@@ -101,8 +101,13 @@ def mutated(files: Files) -> Iterator[tuple[str, Files]]:
         yield f"mutation {number} of {path}", {**files, path: bytes(content)}
 
 
+def near_its_end(content: bytes) -> bytes:
+    """Return the content with its last byte but one changed."""
+    return content[:-2] + (b"?" if content[-2:-1] != b"?" else b"!") + content[-1:]
+
+
 def changed_files(files: Files) -> dict[str, Files]:
-    cases = {f"{path} is changed": {**files, path: files[path][:-2] + b"?" + files[path][-1:]} for path in EACH_FILE}
+    cases = {f"{path} is changed": {**files, path: near_its_end(files[path])} for path in EACH_FILE}
     cases |= {f"{path} is missing": without(files, path) for path in (*EACH_FILE, STATEMENT)}
     cases |= {f"{path} is null": {**files, path: b"null"} for path in files if path.endswith(".json")}
     return cases | dict(mutated(files))
