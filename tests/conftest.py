@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from hsm_app.operator.ceremonies.play import AGAIN, HOW_TO_GO_ON
 from tests.evidence.deployment import Deployment
@@ -16,7 +16,8 @@ from tests.order import put_slowest_first
 from tests.ports import free_ports
 from tests.postgres_server import PostgresServer, running
 
-settings.register_profile("vault", deadline=None)  # an example may be slow on a busy machine; speed is no test's matter
+# An example, and drawing it, may be slow on a busy machine; speed is no test's matter.
+settings.register_profile("vault", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("vault")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts its background jobs so, and programs inherit it

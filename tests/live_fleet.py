@@ -15,10 +15,10 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.patience import PATIENCE
 from tests.ports import free_ports
 
 VAULT = str(Path(sys.executable).parent / "hsm-vault")
-READY_SECONDS = 60
 FLEET = "test-fleet"
 # PYTHONPATH, so that the programs of the work tree under test run, also where the environment belongs to another one.
 SURROUNDINGS = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
@@ -89,13 +89,13 @@ class LiveFleet:
             )
 
     def wait_ready(self, name: str) -> None:
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while b" ready on " not in self.log(name).read_bytes():
             if self.processes[name].poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"{name} did not start:\n{self.log(name).read_text()}")
             time.sleep(0.02)
 
-    def ended(self, name: str, seconds: float = 30) -> tuple[int, str]:
+    def ended(self, name: str, seconds: float = PATIENCE) -> tuple[int, str]:
         """Wait for a process to end by itself; return its exit code and what it wrote."""
         process = self.processes.pop(name)
         try:
@@ -113,7 +113,7 @@ class LiveFleet:
         """End a replica without a word."""
         process = self.processes.pop(f"replica-{replica}")
         process.send_signal(how)
-        process.wait(timeout=30)
+        process.wait(timeout=PATIENCE)
 
     def stop(self) -> None:
         for process in self.processes.values():

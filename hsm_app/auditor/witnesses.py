@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from hsm_app.errors import LogError, VaultError
-from hsm_app.net.http import request
+from hsm_app.net.http import ANSWER_SECONDS, request
 from hsm_app.tlog.checkpoint import Checkpoint, parse_number
 from hsm_app.tlog.cosignature import cosigned_at
 from hsm_app.tlog.note import Note, NoteSignature, parse_note
@@ -31,7 +31,7 @@ class Gathered:
     is_contradicted: bool
 
 
-def gather(note: Note, prove: Prove, witnesses: Mapping[str, Endpoint], seconds: float = 10.0) -> Gathered:
+def gather(note: Note, prove: Prove, witnesses: Mapping[str, Endpoint], seconds: float = ANSWER_SECONDS) -> Gathered:
     """Ask all witnesses that have an address, at the same time. Never raises for what a witness does."""
     asked = {name: endpoint for name, endpoint in witnesses.items() if endpoint.url}
     missing = {name: "the policy names no address" for name in witnesses.keys() - asked.keys()}

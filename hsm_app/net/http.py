@@ -21,6 +21,7 @@ from hsm_app.net.address import Address
 
 CONNECTIONS = 64
 IDLE_SECONDS = 10.0
+ANSWER_SECONDS = 30.0  # an answer may wait for a slow disk: a witness writes down what it cosigns before it says so
 POLL_SECONDS = 0.05  # how long closing may take to be noticed
 LIMIT = 32 << 20  # bytes of a fetched file: a full bundle of the longest entries has half
 
@@ -146,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Who asks for what is nobody's business."""
 
 
-def request(method: str, url: str, body: bytes = b"", *, seconds: float = IDLE_SECONDS) -> Reply:
+def request(method: str, url: str, body: bytes = b"", *, seconds: float = ANSWER_SECONDS) -> Reply:
     """Ask once and return the answer, whatever its status. QuorumError when none comes in time.
 
     ConfigError for an address that is no http or https URL; ProtocolError for an answer of more than 32 MiB.

@@ -17,7 +17,7 @@ from hsm_app.operator.layout import ReplicaFiles
 
 VAULT = str(Path(sys.executable).parent / "hsm-vault")
 REPLICAS = 5
-READY_SECONDS = 60
+READY_SECONDS = 240  # a machine may be slow; only a program that hangs needs them
 # One machine plays all clients of the world here, so the limits that guard against one source would only stop the load.
 RELAY_LIMITS = "requests_per_second = 1000000\nburst = 1000000\nconnections_per_source = 1000\n"
 HOURLY = "1000000000,1000000"
@@ -96,7 +96,7 @@ class Fleet:
         for process in self._running.values():
             process.terminate()
         for process in self._running.values():
-            process.wait(timeout=30)
+            process.wait(timeout=READY_SECONDS)
         self._running.clear()
 
     def __enter__(self) -> Fleet:

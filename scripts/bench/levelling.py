@@ -24,10 +24,13 @@ def levelling(bench: Bench) -> None:
     bench.fleet.stop()
     fill(bench, bench.sizes.records[0] + missed, others=range(2, REPLICAS))
     bench.fleet.start()
-    began, meanwhile = time.perf_counter(), []
+    began, meanwhile = (
+        time.perf_counter(),
+        [p99(bench.recoveries(CLIENTS, RECOVERIES))],
+    )  # it may be level before a first look
     while not (standing := last(bench)).is_level:
         meanwhile.append(p99(bench.recoveries(CLIENTS, RECOVERIES)))
-        if len(meanwhile) % 10 == 1:
+        if len(meanwhile) % 10 == 2:
             print(f"  {standing.installed} of {missed} records level, {standing.to_go} to go", flush=True)
     seconds = time.perf_counter() - began
     bench.fleet.stop()

@@ -25,7 +25,7 @@ from hsm_app.wire.session import SealedRequest, open_answer
 
 CONNECTIONS = 8  # the clients share these: a relay's work does not depend on how many there are
 ANSWER_SECONDS = 20.0
-RETRIES = 5
+RETRIES = 12
 PAUSE = 0.2  # seconds before a retry
 T = TypeVar("T")
 Job = Callable[[], Awaitable[None]]

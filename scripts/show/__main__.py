@@ -136,10 +136,10 @@ class Play:
             say("   and so do phones, whatever relay they are led to:")
             with relay_that_hands_out(forged.read_bytes()) as address:
                 with self._led("new-phone", address):
-                    vault("client", "status", *self.phone("new-phone"), expect=10)
+                    vault("client", "status", *self.phone("new-phone"), expect=10, tries=9)
                 fresh = self.device("brand-new-phone", "alice")
                 with self._led("brand-new-phone", address):
-                    vault("client", "recover", *fresh, code="the code is never used", expect=10)
+                    vault("client", "recover", *fresh, code="the code is never used", expect=10, tries=9)
             shown.append("refused by replicas, by a known phone and by a new one")
 
     def attack(self) -> None:

@@ -20,7 +20,7 @@ PEOPLE = (
     ("Finn", "custodian"), ("Gus", "custodian"), ("Hana", "custodian"), ("Ines", "witness"),
 )  # fmt: skip
 THRESHOLD = 3
-SECONDS = 120  # for the whole ceremony
+SECONDS = 900  # for the whole ceremony, on a machine that is slow
 SHARE = re.compile(r"THE SHARE OF (\w+): 20 words")
 TYPES = re.compile(r"TYPE THE SHARE OF (\w+)")
 WORD = re.compile(r"\d+\. ([a-z]+)")

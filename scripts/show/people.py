@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import filecmp
-import os
-import subprocess
 import time
 from pathlib import Path
 
-from scripts.show.stage import VAULT, say, vault
+from scripts.show.stage import run, say, vault
 
 
 def new_device(root: Path, fleet: Path, device: str, account: str, record: str) -> list[str]:
@@ -39,7 +37,7 @@ def same_tree(left: Path, right: Path) -> int:
 def guess(device: list[str], code: str, left: int) -> None:
     """One wrong guess; waits first when the vault says so, as a patient attacker would."""
     while True:
-        done = vault_try(device, code)
+        done = run("client", "recover", *device, code=code)
         if done.returncode != 24:
             break
         time.sleep(1)
@@ -47,16 +45,3 @@ def guess(device: list[str], code: str, left: int) -> None:
     say(f"     exit {done.returncode}: {message}")
     if done.returncode != 21 or f"[attempts left: {left}]" not in message:
         raise SystemExit(f"demo: expected a refusal with {left} attempts left")
-
-
-def vault_try(device: list[str], code: str) -> subprocess.CompletedProcess[str]:
-    read_end, write_end = os.pipe()
-    os.write(write_end, code.encode() + b"\n")
-    os.close(write_end)
-    try:
-        return subprocess.run(
-            [VAULT, "client", "recover", *device, "--code-fd", str(read_end)],
-            pass_fds=(read_end,), capture_output=True, text=True, check=False,
-        )  # fmt: skip
-    finally:
-        os.close(read_end)

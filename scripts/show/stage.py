@@ -15,8 +15,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 VAULT = str(Path(sys.executable).parent / "hsm-vault")
-READY_SECONDS = 60
+READY_SECONDS = 240  # a machine may be slow; only a program that hangs needs them
 PORTS = range(12_000, 32_000)
+NO_ANSWER = 7  # as the README has the exit codes
+_unused = iter(random.sample(PORTS, len(PORTS)))
 
 
 def say(text: str = "") -> None:
@@ -43,24 +45,17 @@ class Show:
             say(f"{number:>2}  {title:<49} {seconds:>5.1f} s  {shown}")
 
 
-def vault(*words: str, code: str | None = None, expect: int = 0, quiet: bool = False) -> str:
+def vault(*words: str, code: str | None = None, expect: int = 0, quiet: bool = False, tries: int = 1) -> str:
     """Run one command as a user would and return what it printed.
 
-    A recovery code goes in through a file descriptor, never as an argument.
+    A recovery code goes in through a file descriptor, never as an argument. With `tries`, a command that had no answer
+    in time is run again, as a user would: repeating it is safe.
     """
-    arguments = [VAULT, *words]
-    descriptors: tuple[int, ...] = ()
-    if code is not None:
-        read_end, write_end = os.pipe()
-        os.write(write_end, code.encode() + b"\n")
-        os.close(write_end)
-        arguments += ["--code-fd", str(read_end)]
-        descriptors = (read_end,)
     if not quiet:
         say(f"   $ hsm-vault {shlex.join(words)}")
-    done = subprocess.run(arguments, pass_fds=descriptors, capture_output=True, text=True, check=False)
-    for descriptor in descriptors:
-        os.close(descriptor)
+    done = run(*words, code=code)
+    while done.returncode == NO_ANSWER and (tries := tries - 1):
+        done = run(*words, code=code)
     output = (done.stdout + done.stderr).strip()
     if not quiet or done.returncode != expect:
         for line in output.splitlines():
@@ -68,6 +63,22 @@ def vault(*words: str, code: str | None = None, expect: int = 0, quiet: bool = F
     if done.returncode != expect:
         raise SystemExit(f"demo: the command above ended with {done.returncode}, expected {expect}")
     return done.stdout.strip()
+
+
+def run(*words: str, code: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run one command; whatever it ends with is the caller's to judge."""
+    if code is None:
+        return subprocess.run([VAULT, *words], capture_output=True, text=True, check=False)
+    read_end, write_end = os.pipe()
+    os.write(write_end, code.encode() + b"\n")
+    os.close(write_end)
+    try:
+        return subprocess.run(
+            [VAULT, *words, "--code-fd", str(read_end)],
+            pass_fds=(read_end,), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    finally:
+        os.close(read_end)
 
 
 class Processes:
@@ -107,9 +118,12 @@ class Processes:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that are free, below those that outgoing connections get: a replica takes its own a while later."""
+    """Return ports that are free, below those that outgoing connections get: a program takes its own a while later.
+
+    None is given out twice, for the same reason.
+    """
     found: list[int] = []
-    for port in random.sample(PORTS, len(PORTS)):
+    for port in _unused:
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             found.append(port)
         if len(found) == count:

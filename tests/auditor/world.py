@@ -22,6 +22,7 @@ from hsm_app.tlog.witness_exchange import LIMIT
 from hsm_app.witness.service import answering
 from hsm_app.witness.settings import create_witness, open_witness
 from tests.fleet import trust
+from tests.ports import free_ports
 from tests.tlog.keys import ORIGIN
 
 NAMESPACE = trust.NAMESPACE
@@ -89,7 +90,9 @@ def world(directory: Path) -> Iterator[World]:
         vkey = create_witness(directory / name, f"{name}.example", (made.log,))
         witnesses.append(open_witness(directory / name))
         answer = answering(witnesses[-1], lambda: int(time.time()))
-        servers.append(HttpServer(Address(host="127.0.0.1", port=0), answer, body_limit=LIMIT))
+        # A port that nobody else is given: a witness whose server was closed is away, and no other test's in its place.
+        address = Address(host="127.0.0.1", port=free_ports(1)[0])
+        servers.append(HttpServer(address, answer, body_limit=LIMIT))
         policy.append(f"witness {name} {vkey.text} http://127.0.0.1:{servers[-1].port}")
     now = int(time.time())
     raw = encode_root_of_trust(

@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.patience import PATIENCE
+
 COLUMNS, LINES = 80, 24
-PATIENCE = 20.0  # seconds until a screen that does not come is a failure
 SHELL = 'set -m; trap : INT; "$@"; echo $? >"$0"; exec sleep infinity'
 
 
@@ -42,8 +43,11 @@ class Pane:
         return self.tmux("capture-pane", "-p", "-t", "pane")
 
     def moment(self) -> tuple[str, str]:
-        """Return the screen and the place of the cursor: a prompt waits where the cursor stands behind it."""
-        return self.screen(), self._format("#{cursor_x} #{cursor_y}")
+        """Return the screen and the place of the cursor, of one moment: a prompt waits where it stands behind it."""
+        screen, _, cursor = self.tmux(
+            "capture-pane", "-p", "-t", "pane", ";", "display-message", "-p", "-t", "pane", "#{cursor_x} #{cursor_y}"
+        ).rstrip("\n").rpartition("\n")  # fmt: skip
+        return f"{screen}\n", cursor
 
     def has_ended(self) -> bool:
         return self._code.exists() and self._code.read_text().endswith("\n")
@@ -51,6 +55,11 @@ class Pane:
     def unbroken(self) -> str:
         """Return the screen with the lines joined that the terminal had to break."""
         return self.tmux("capture-pane", "-p", "-J", "-t", "pane")
+
+    def keep(self, path: Path) -> None:
+        """Write all that comes from now on to a file as well: what is cleared from the screen stays there."""
+        path.touch()
+        self.tmux("pipe-pane", "-t", "pane", f"cat >> {shlex.quote(str(path))}")
 
     def styled(self) -> str:
         """Return the screen with the colours that are left on it."""
@@ -89,9 +98,6 @@ class Pane:
     def close(self) -> None:
         """Take the terminal away from what runs in it, as the end of a connection does."""
         self.tmux("kill-server")
-
-    def _format(self, what: str) -> str:
-        return self.tmux("display-message", "-p", "-t", "pane", what).strip()
 
     def tmux(self, *arguments: str) -> str:
         command = ["tmux", "-S", str(self._socket), "-f", "/dev/null", *arguments]

@@ -22,11 +22,17 @@ def main(record: Path) -> int:
     try:
         play(TerminalRoom("genesis of fleet-1 (REHEARSAL)", PEOPLE, lambda: NOON), record)
     except (RoomClosed, ConfigError) as error:
-        record.write_text(f"{type(error).__name__}: {error}")
+        write_whole(record, f"{type(error).__name__}: {error}")
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    record.write_text("ended")
+    write_whole(record, "ended")
     return 0
+
+
+def write_whole(record: Path, text: str) -> None:
+    """Write it in one step: a test looks at it as soon as it is there."""
+    record.with_name("writing").write_text(text)
+    record.with_name("writing").rename(record)
 
 
 def play(room: TerminalRoom, record: Path) -> None:

@@ -18,6 +18,7 @@ from hsm_app.errors import BackupError, ConfigError
 from tests.cli.command import run, told, well
 from tests.client.software_vault import SoftwareVault, manifest_now, write_client
 from tests.client.trees import plant, snapshot
+from tests.patience import PATIENCE
 
 VAULT = str(Path(sys.executable).parent / "hsm-vault")
 DIGITS = "0123456789abcdef" * 4
@@ -136,7 +137,7 @@ def test_an_interrupted_restore_leaves_nothing(tmp_path: Path, end: signal.Signa
     )  # fmt: skip
     with (tmp_path / "pipe").open("wb", buffering=0) as pipe:
         pipe.write(backup[:500_000])
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while not any(file.stat().st_size for file in room.rglob("file")):
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -144,7 +145,7 @@ def test_an_interrupted_restore_leaves_nothing(tmp_path: Path, end: signal.Signa
         while is_pending(restoring.pid, end):  # or the end of the pipe could come first, and be what is told
             assert time.monotonic() < deadline
             time.sleep(0.02)
-    _, said = restoring.communicate(timeout=30)
+    _, said = restoring.communicate(timeout=PATIENCE)
     os.close(read_end)
     os.close(write_end)
     assert restoring.returncode == 130

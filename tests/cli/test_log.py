@@ -19,6 +19,7 @@ from hsm_app.net.http import HttpServer
 from tests.auditor.world import World, manifest, world
 from tests.cli.command import run
 from tests.fleet import trust
+from tests.ports import free_ports
 
 
 @pytest.fixture(scope="module")
@@ -100,21 +101,19 @@ def test_a_monitor_that_runs_on_waits_for_a_log_that_is_away(
     logged: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says so, looks again, and finds the log there; the third look is stopped by hand."""
-    server = HttpServer(Address(host="127.0.0.1", port=0), serving(logged.auditor / "public"))
-    address = Address(host="127.0.0.1", port=server.port)
-    server.close()
+    address = Address(host="127.0.0.1", port=free_ports(1)[0])
+    servers: list[HttpServer] = []
     waits: list[float] = []
 
     def wait(seconds: float) -> None:
-        nonlocal server
         waits.append(seconds)
         if len(waits) == 2:
             raise KeyboardInterrupt
-        server = HttpServer(address, serving(logged.auditor / "public"))
+        servers.append(HttpServer(address, serving(logged.auditor / "public")))
 
     monkeypatch.setattr(time, "sleep", wait)
     ended = log("monitor", logged, "--state", tmp_path / "s", "--every", "5", location=f"http://{address}")
-    server.close()
+    servers[0].close()
     assert waits == [5, 5]
     assert ended.stderr.count("does not answer") == 1
     assert "1 new epochs" in ended.stdout

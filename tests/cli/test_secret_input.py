@@ -14,6 +14,7 @@ import pytest
 
 from hsm_app.cli.secret_input import LIMIT, chosen_secret, secret_line
 from hsm_app.errors import ConfigError
+from tests.patience import PATIENCE
 
 
 def pipe(data: bytes) -> int:
@@ -90,9 +91,9 @@ class Terminal:
         self.shown = b""
 
     def wait_for(self, text: bytes, times: int = 1) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while self.shown.count(text) < times:
-            if not select.select([self._descriptor], [], [], deadline - time.monotonic())[0]:
+            if not select.select([self._descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
                 raise AssertionError(f"{text!r} was not shown, but {self.shown!r}")
             self.shown += os.read(self._descriptor, 1024)
 

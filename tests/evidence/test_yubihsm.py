@@ -47,6 +47,7 @@ from tests.evidence.device import (
     without,
 )  # fmt: skip
 from tests.fleet.example import NOW, point, private_key
+from tests.patience import PATIENCE
 
 FORMAT, CHAIN, VALIDITY = "attestation-format", "attestation-chain", "attestation-validity"
 ORIGIN, EXPORT, ATTESTED, DEVICE_CHECK = (
@@ -254,7 +255,7 @@ def openssl_accepts(evidence: bytes, root: bytes, folder: Path) -> bool:
     for name, content in files.items():
         (folder / name).write_bytes(content)
     command = ["openssl", "verify", "-attime", str(NOW), "-CAfile", "root", "-untrusted", "others", "key"]
-    return subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=30).returncode == 0
+    return subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=PATIENCE).returncode == 0
 
 
 def test_openssl_accepts_the_honest_chain(tmp_path: Path) -> None:

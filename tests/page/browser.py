@@ -14,12 +14,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hsm_app.net.address import Address
+from tests.patience import PATIENCE
+from tests.ports import free_ports
+
 PORT = re.compile(r"started successfully on port (\d+)")
-PATIENCE = 60.0  # seconds; only a page that hangs needs them
 ARGUMENTS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
 )  # fmt: skip
+
+
+def fresh() -> Address:
+    """Return where a site can be served that this browser never saw: it remembers each by its port, for all tests."""
+    return Address(host="127.0.0.1", port=free_ports(1)[0])
 
 
 class Browser:
@@ -98,7 +106,7 @@ def driver() -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE)
         if process.stdout is not None:
             process.stdout.close()
 

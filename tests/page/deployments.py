@@ -17,13 +17,12 @@ from hsm_app.evidence.participants import encode_testimony, sign_testimony
 from hsm_app.evidence.statement import STATEMENT, read_envelope
 from hsm_app.evidence.verdict import Outcome
 from hsm_app.key_files import read_key_file
-from hsm_app.net.address import Address
 from hsm_app.net.http import HttpServer, Reply
 from hsm_app.pages.deployment import deployment_files
 from hsm_app.pages.web_files import INDEX, TYPES
 from tests.evidence.deployment import KINDS, Deployment, Files, ssh_sign
 from tests.evidence.tampering import retold, saying, without
-from tests.page.browser import Browser
+from tests.page.browser import Browser, fresh
 
 AT_ONCE = 24  # pages that one tab loads beside each other
 LOOK = """
@@ -94,7 +93,7 @@ def served(sites: Mapping[str, Mapping[str, bytes]]) -> Iterator[str]:
             return Reply(404)
         return Reply(200, files[name], {"Content-Type": TYPES.get(Path(name).suffix, "application/octet-stream")})
 
-    server = HttpServer(Address(host="127.0.0.1", port=0), answer)
+    server = HttpServer(fresh(), answer)
     try:
         yield f"http://127.0.0.1:{server.port}/"
     finally:

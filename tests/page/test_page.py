@@ -18,13 +18,12 @@ from hsm_app.auditor.site import serving
 from hsm_app.fleet.manifest_json import parse_manifest
 from hsm_app.fleet.role_keys import RoleKey
 from hsm_app.fleet.root_of_trust import Role, RootOfTrust, encode_root_of_trust
-from hsm_app.net.address import Address
 from hsm_app.net.http import HttpServer
 from hsm_app.tlog.merkle import leaf_hash
 from hsm_app.tlog.tiles import pack_entries, unpack_entries
 from tests.auditor.world import World, following, manifest, world
 from tests.fleet import trust
-from tests.page.browser import Browser, browser, driver
+from tests.page.browser import Browser, browser, driver, fresh
 
 WITHOUT_ED25519 = """
     const known = SubtleCrypto.prototype.importKey;
@@ -56,7 +55,7 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def served(audited: World) -> Iterator[str]:
     """The site on a port of its own, and so without the browser's memory of another one."""
     answer = serving(audited.auditor / "public", page=page_files([audited.root]))
-    server = HttpServer(Address(host="127.0.0.1", port=0), answer)
+    server = HttpServer(fresh(), answer)
     try:
         yield f"http://127.0.0.1:{server.port}/"
     finally:

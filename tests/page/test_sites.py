@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,16 +21,15 @@ from hsm_app.auditor.page import LISTED, page_files, write_page
 from hsm_app.auditor.site import serving
 from hsm_app.auditor.witnesses import gather
 from hsm_app.fleet.root_of_trust import RootOfTrust, parse_root_of_trust
-from hsm_app.net.address import Address
 from hsm_app.net.http import HttpServer
 from tests.auditor.world import World, following, manifest, world
 from tests.cli.command import well
 from tests.fleet import trust
-from tests.page.browser import Browser
+from tests.page.browser import Browser, fresh
+from tests.patience import PATIENCE
 
 FIRST, SECOND = trust.NAMESPACE, "vault.example/second"
 LARGEST = 20_000  # entries, as web/tree.js has it
-PORT = re.compile(r" port (\d+) ")
 
 
 def with_second(audited: World) -> RootOfTrust:
@@ -57,16 +55,17 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @contextmanager
 def plainly_served(public: Path) -> Iterator[str]:
-    """A web server that knows nothing of logs, on a free port."""
-    command = [sys.executable, "-u", "-m", "http.server", "--bind", "127.0.0.1", "--directory", str(public), "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    """A web server that knows nothing of logs."""
+    at = fresh()
+    server = [sys.executable, "-u", "-m", "http.server", "--bind", at.host, "--directory", str(public), str(at.port)]
+    process = subprocess.Popen(server, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         assert process.stdout is not None
-        port = next(found[1] for line in process.stdout if (found := PORT.search(line)))
-        yield f"http://127.0.0.1:{port}/"
+        assert f" port {at.port} " in process.stdout.readline()  # from here on it listens
+        yield f"http://{at}/"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE)
         if process.stdout is not None:
             process.stdout.close()
 
@@ -131,7 +130,7 @@ def test_a_link_leads_to_its_namespace(chromium: Browser, site: str) -> None:
 
 def test_one_namespace_needs_no_links(chromium: Browser, audited: World) -> None:
     answer = serving(audited.auditor / "public", page=page_files([audited.root]))
-    server = HttpServer(Address(host="127.0.0.1", port=0), answer)
+    server = HttpServer(fresh(), answer)
     try:
         chromium.open(f"http://127.0.0.1:{server.port}/")
         assert chromium.verdict() == "PASS"

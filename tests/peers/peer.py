@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.patience import PATIENCE
+
 HERE = Path(__file__).parent
 PACKAGES = ("@serenity-kit/opaque-p256", "@noble/curves", "slip39")
 
@@ -32,7 +34,7 @@ class Peer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._process.communicate(timeout=10)  # the end of its input ends it
+            self._process.communicate(timeout=PATIENCE)  # the end of its input ends it
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()

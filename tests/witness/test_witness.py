@@ -26,6 +26,7 @@ from hsm_app.tlog.policy import Endpoint
 from hsm_app.tlog.witness_exchange import LIMIT, Kept, encode_request, origin_hash, parse_request
 from hsm_app.witness.service import answering
 from hsm_app.witness.state import Witness
+from tests.patience import PATIENCE
 from tests.tlog import trees
 from tests.tlog.keys import LOG, NOW, ORIGIN, WITNESSES, private, signed
 
@@ -243,7 +244,7 @@ def test_a_log_gathers_what_it_can_and_says_who_gave_none(served: str) -> None:
                 "away": endpoint(WITNESSES[2], "http://127.0.0.1:9"),
                 "without address": endpoint(WITNESSES[2], ""),
             },
-            seconds=5,
+            seconds=PATIENCE,
         )
         assert cosigned_at(gathered.note, WITNESSES[0]) == NOW
         assert gathered.missing.keys() == {"another's key", "away", "without address"}
