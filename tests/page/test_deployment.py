@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 from hsm_app.ceremony.plan import parse_plan
 from hsm_app.ceremony.transcript import Entry, EntryKind
-from hsm_app.errors import ConfigError
+from hsm_app.errors import ConfigError, LogError
 from hsm_app.evidence.audit import audit
 from hsm_app.evidence.beliefs import Beliefs
 from hsm_app.evidence.checks import CHECKS
