@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.evidence.deployment import Deployment
 from tests.live_fleet import LiveFleet
 from tests.order import put_slowest_first
 from tests.ports import free_ports
 from tests.postgres_server import PostgresServer, running
+from tests.steady_loop import SteadyLoop
 
-settings.register_profile("vault", deadline=None)  # an example may be slow on a busy machine; speed is no test's matter
+# An example, or the making of one, may be slow on a busy machine; speed is no test's matter.
+settings.register_profile("vault", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("vault")
 
 
@@ -52,6 +54,11 @@ def other_deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deplo
     """Another fleet, of people with the same names, for what is swapped between two."""
     with Deployment.created(tmp_path_factory.mktemp("deployment") / "other", fleet="fleet-2") as made:
         yield made
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], SteadyLoop]]:
+    """What pytest-asyncio runs asynchronous tests and fixtures on."""
+    return {"steady": SteadyLoop}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
