@@ -23,7 +23,7 @@ import psycopg
 
 from hsm_app.store.postgres_place import PostgresPlace
 
-START_SECONDS = 60
+PATIENCE = 240  # seconds
 ACCOUNT = "postgres"  # of the operating system; made by the package
 _AS_ACCOUNT = ("setpriv", f"--reuid={ACCOUNT}", f"--regid={ACCOUNT}", "--clear-groups")  # then it is that very process
 
@@ -73,7 +73,7 @@ class PostgresServer:
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with self._log.open("ab") as log:
             self._process = self._start(*limit, program("postgres"), "-D", str(self._data), *options, log=log)
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"the server did not start:\n{self._log.read_text()}")
@@ -101,7 +101,7 @@ class PostgresServer:
         """End the server and remove its directory."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGQUIT)  # at once: what it holds is thrown away
-            self._process.wait(timeout=60)
+            self._process.wait(timeout=PATIENCE)
         shutil.rmtree(self.directory)
 
     def place(self, schema: str, *, by_port: bool = False) -> PostgresPlace:
