@@ -25,13 +25,12 @@ from uuid import uuid4
 
 import pytest
 
-from tests.live_fleet import LiveFleet, run, well
+from tests.live_fleet import PATIENCE, LiveFleet, run, well
 from tests.ports import free_ports
 from tests.system.test_main_job import guess, register
 from tests.system.test_misuse import replaced, with_manifest
 
 ONE, OTHER = 5, 4  # the replicas that things are done to
-LEVEL_SECONDS = 60  # until a test gives up
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +92,7 @@ def digests(fleet: LiveFleet, number: int) -> list[tuple[object, ...]]:
 
 def wait_until_all_have_all(fleet: LiveFleet) -> None:
     """Wait until every replica has a row for each record: a majority has answered, the others hear of it later."""
-    deadline = time.monotonic() + LEVEL_SECONDS
+    deadline = time.monotonic() + PATIENCE
     while len({each["records"] for each in json.loads(status(fleet))["replicas"]}) > 1:
         assert time.monotonic() < deadline, status(fleet)
         time.sleep(0.05)
@@ -298,13 +297,32 @@ class Twin:
             shutil.copy2(path, original)
 
 
-def start_twin(fleet: LiveFleet, twin: Twin) -> None:
-    link = fleet.root / twin.name
-    link.unlink(missing_ok=True)
-    link.symlink_to(twin.directory)
-    fleet.start(twin.name)
+def start_twin(fleet: LiveFleet, root: Path, *, goes_on: bool) -> Twin:
+    """Start a copy of the replica as it is now, while the replica itself stands still or `goes_on`.
+
+    A vote that reaches it between the copy and the start makes the copy an old one, which is refused; then again.
+    """
+    name, link = f"replica-{ONE}", fleet.root / Twin.name
+    for turn in range(10):
+        fleet.suspend(name)  # a store is copied at one moment, whichever it is
+        twin = Twin.of(fleet, root / f"twin-{turn}")
+        if goes_on:
+            fleet.processes[name].send_signal(signal.SIGCONT)
+        link.unlink(missing_ok=True)
+        link.symlink_to(twin.directory)
+        fleet.launch(twin.name)
+        try:
+            fleet.wait_ready(twin.name)  # its first batch is its start
+        except AssertionError:
+            if not goes_on or not any(words in fleet.log(twin.name).read_text() for words in TOO_OLD):
+                raise
+        else:
+            return twin
+    raise AssertionError("each of ten copies was too old")
 
 
+# What a copy is told that the token has gone past: before it starts, or in the middle of that.
+TOO_OLD = ("the store was rolled back: it ends with batch", "One token serves one replica")
 # Its store holds a batch that the token never took; or, when it was stopped within one, only batches that it took.
 LOSERS = ("the store of a copy of this replica", "the store was rolled back: it ends with batch")
 
@@ -317,11 +335,7 @@ def test_of_two_processes_of_one_replica_one_ends_without_an_answer(
     name = f"replica-{ONE}"
     own_fleet.start()
     config, code, key = register(own_fleet, tmp_path.name, tmp_path / "phone")
-    own_fleet.processes[name].send_signal(signal.SIGSTOP)  # a store is copied at one moment, whichever it is
-    twin = Twin.of(own_fleet, tmp_path / "twin")
-    if not is_stopped:
-        own_fleet.processes[name].send_signal(signal.SIGCONT)
-    start_twin(own_fleet, twin)  # its first batch is its start
+    twin = start_twin(own_fleet, tmp_path, goes_on=not is_stopped)
     if is_stopped:
         own_fleet.processes[name].send_signal(signal.SIGCONT)
     recover_until_ended(own_fleet, name, config, code, key)

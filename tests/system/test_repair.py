@@ -7,10 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.live_fleet import LiveFleet, run, well
+from tests.live_fleet import PATIENCE, LiveFleet, run, well
 from tests.system.test_main_job import guess, register
-
-PATIENCE = 60.0  # seconds
 
 
 def standing(fleet: LiveFleet) -> dict[int, dict[str, Any]]:
