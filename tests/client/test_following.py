@@ -31,7 +31,7 @@ FLEET = replace(example_fleet(), argon2=CHEAP)
 
 
 def manifest(epoch: int, before: Manifest | None, fleet: Fleet = FLEET) -> Manifest:
-    times = {"issued_at": NOW - 60, "not_before": NOW - 60, "not_after": NOW + 3600}
+    times = {"issued_at": NOW - 60, "not_before": NOW - 60, "not_after": NOW + DAY}
     previous = None if before is None else before.digest
     return parse_manifest(trust.manifest_bytes(epoch, previous, fleets=(fleet,), **times))
 
