@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +15,7 @@ from tests.live_fleet import LiveFleet
 from tests.order import put_slowest_first
 from tests.ports import free_ports
 from tests.postgres_server import PostgresServer, running
+from tests.steady_loop import SteadyLoop
 
 # An example, and drawing it, may be slow on a busy machine; speed is no test's matter.
 settings.register_profile("vault", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -77,6 +78,11 @@ def replaced(unlucky: Deployment) -> Iterator[Replaced]:
     """The token of replica 2 of that fleet was replaced, and all went well. Shared: look only."""
     with Replaced.created(unlucky) as made:
         yield made
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], SteadyLoop]]:
+    """What pytest-asyncio runs asynchronous tests and fixtures on."""
+    return {"steady": SteadyLoop}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.patience import PATIENCE
 from tests.ports import free_ports
 
 VAULT = str(Path(sys.executable).parent / "hsm-vault")
+ROOT = Path(__file__).parent.parent
 FLEET = "test-fleet"
 # PYTHONPATH, so that the programs of the work tree under test run, also where the environment belongs to another one.
 SURROUNDINGS = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
@@ -74,25 +76,36 @@ class LiveFleet:
         return [f"replica-{number}" for number in range(1, self.count + 1)]
 
     def start(self, *names: str) -> None:
-        """Start the named processes, or all that are not running, and wait until each says that it is ready."""
+        """Start the named processes and wait until each says that it is ready.
+
+        Without names: all that are not running; and what an earlier test has stopped and left so goes on.
+        """
+        if not names:
+            for process in self.processes.values():
+                process.send_signal(signal.SIGCONT)
         wanted = [name for name in (names or (*self.replicas, "relay")) if not self.is_running(name)]
         for name in wanted:
             self.launch(name)
         for name in wanted:
             self.wait_ready(name)
 
-    def launch(self, name: str) -> None:
+    def launch(self, name: str, program: Sequence[str] = (VAULT,)) -> None:
+        """Start a process and wait for nothing. `program` takes the command line of `hsm-vault`."""
         kind, config = ("relay", self.root / "relay.toml") if name == "relay" else ("replica", self.settings(name))
         with self.log(name).open("wb") as sink:
             self.processes[name] = subprocess.Popen(
-                [VAULT, kind, "serve", "--config", str(config)], stdout=sink, stderr=subprocess.STDOUT
+                [*program, kind, "serve", "--config", str(config)], stdout=sink, stderr=subprocess.STDOUT, cwd=ROOT
             )
 
     def wait_ready(self, name: str) -> None:
+        self.wait_said(name, " ready on ")
+
+    def wait_said(self, name: str, what: str) -> None:
+        """Wait until a process that runs has said this in its log."""
         deadline = time.monotonic() + PATIENCE
-        while b" ready on " not in self.log(name).read_bytes():
+        while what not in self.log(name).read_text(errors="replace"):
             if self.processes[name].poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"{name} did not start:\n{self.log(name).read_text()}")
+                raise AssertionError(f"{name} did not say {what!r}:\n{self.log(name).read_text(errors='replace')}")
             time.sleep(0.02)
 
     def ended(self, name: str, seconds: float = PATIENCE) -> tuple[int, str]:
@@ -115,13 +128,19 @@ class LiveFleet:
         process.send_signal(how)
         process.wait(timeout=PATIENCE)
 
+    def suspend(self, name: str) -> None:
+        """Stop a process where it is, and return when it stands. SIGCONT lets it go on."""
+        process = self.processes[name]
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+
     def stop(self) -> None:
         for process in self.processes.values():
             process.send_signal(signal.SIGCONT)
             process.terminate()
         for process in self.processes.values():
             try:
-                process.wait(timeout=10)
+                process.wait(timeout=30)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -52,6 +52,7 @@ from tests.fleet.example import example_fleet, private_key
 
 KEM, OPAQUE, IDENTITY = 400_001, 400_002, 1  # scalars of the example fleet's keys and of replica 1's identity
 SUBJECT = Subject(tenant="tenant-1", account="anna", name="backup")
+PATIENCE = 120  # seconds: a client gives up because of what it is answered, and not because a machine is slow
 CHEAP = Argon2Costs(iterations=1, memory_kib=64, lanes=1)  # what tests can wait for
 
 
@@ -104,6 +105,7 @@ class SoftwareVault:
             subject=SUBJECT,
             policy=DEVELOPMENT,
             account_token=lambda: "a.b.c",
+            patience=PATIENCE,
         )
 
     def protocol(self) -> FrameConnection:
@@ -299,6 +301,6 @@ def write_client(home: Path, vault: SoftwareVault) -> Path:
         f'relay = "{vault.address}"\nmanifest = "manifest.json"\nmanifest_sha256 = "{vault.manifest.digest.hex()}"\n'
         f'fleet = "{vault.fleet.fleet}"\npolicy = "development"\n'
         f'tenant = "{SUBJECT.tenant}"\naccount = "{SUBJECT.account}"\n'
-        'token_file = "token"\nstate_directory = "state"\n'
+        f'token_file = "token"\nstate_directory = "state"\npatience_seconds = {PATIENCE}\n'
     )
     return path

@@ -20,7 +20,7 @@ from hsm_app.fleet.manifest import Fleet, FleetState, Manifest
 from hsm_app.fleet.manifest_json import parse_manifest
 from hsm_app.fleet.root_of_trust import RootOfTrust
 from hsm_app.wire import messages as m
-from tests.client.software_vault import CHEAP, SUBJECT, SoftwareVault, running
+from tests.client.software_vault import CHEAP, PATIENCE, SUBJECT, SoftwareVault, running
 from tests.fleet import trust
 from tests.fleet.example import example_fleet, point
 
@@ -31,7 +31,7 @@ FLEET = replace(example_fleet(), argon2=CHEAP)
 
 
 def manifest(epoch: int, before: Manifest | None, fleet: Fleet = FLEET) -> Manifest:
-    times = {"issued_at": NOW - 60, "not_before": NOW - 60, "not_after": NOW + 3600}
+    times = {"issued_at": NOW - 60, "not_before": NOW - 60, "not_after": NOW + DAY}
     previous = None if before is None else before.digest
     return parse_manifest(trust.manifest_bytes(epoch, previous, fleets=(fleet,), **times))
 
@@ -78,7 +78,7 @@ def following(held: bytes | None = BUNDLE, root: RootOfTrust = ROOT, now: int = 
 def config(software: SoftwareVault, followed: FollowedManifest, **changes: Any) -> VaultConfig:
     made = VaultConfig(
         relay=software.address, trust=followed, fleet="fleet-1", subject=SUBJECT, policy=DEVELOPMENT,
-        account_token=lambda: "a.b.c",
+        account_token=lambda: "a.b.c", patience=PATIENCE,
     )  # fmt: skip
     return replace(made, **changes)
 
@@ -99,7 +99,7 @@ async def test_a_client_that_knows_nothing_asks_and_is_told(software: SoftwareVa
     assert not followed.is_known
     with pytest.raises(ConfigError, match="no manifest"):
         _ = followed.manifest
-    assert await learn(software.address, followed, fleet="", patience=5) == FIRST
+    assert await learn(software.address, followed, fleet="", patience=PATIENCE) == FIRST
     assert (followed.manifest, shelf.kept) == (FIRST, [BUNDLE])
     assert software.asked == []  # nothing but the question for keys was sent
 
@@ -107,7 +107,7 @@ async def test_a_client_that_knows_nothing_asks_and_is_told(software: SoftwareVa
 async def test_a_client_that_is_told_nothing_says_so(software: SoftwareVault) -> None:
     software.bundle = b""
     with pytest.raises(QuorumError, match="no replica has proved its keys; the relay says: no"):
-        await learn(software.address, following(held=None)[0], fleet="", patience=1)
+        await learn(software.address, following(held=None)[0], fleet="", patience=PATIENCE)
 
 
 def test_a_guess_stays_one_guess_when_the_epoch_changes_in_its_middle(software: SoftwareVault) -> None:
@@ -184,7 +184,7 @@ def test_no_key_is_used_from_a_bundle(software: SoftwareVault, bundle: bytes, ch
     followed, shelf = following()
     software.enter(SECOND, bundle)
     with pytest.raises(LogError, match="not to be believed") as caught:
-        Vault(config(software, followed, patience=1)).status()
+        Vault(config(software, followed)).status()
     assert caught.value.check == check
     assert (followed.manifest, shelf.kept, software.asked) == (FIRST, [], [])
 

@@ -25,7 +25,7 @@ from hsm_app.net.connection import FrameConnection
 from hsm_app.vault.record import State
 from hsm_app.wire import messages as m
 from hsm_app.wire.envelopes import REQUEST_LIMIT, decode_request
-from tests.client.software_vault import CHEAP, SoftwareVault, running, write_client
+from tests.client.software_vault import CHEAP, PATIENCE, SoftwareVault, running, write_client
 from tests.fleet.example import example_fleet
 
 CODE, KEY = "correct horse", bytes(range(32))
@@ -73,7 +73,9 @@ class World:
     def device(self, fleet: str = "") -> Device:
         text = self.config.read_text()
         lines = [line for line in text.splitlines() if not line.startswith(("fleet", "patience"))]
-        self.config.write_text("\n".join([*lines, f'fleet = "{fleet}"' if fleet else "", "patience_seconds = 1"]))
+        self.config.write_text(
+            "\n".join([*lines, f'fleet = "{fleet}"' if fleet else "", f"patience_seconds = {PATIENCE}"])
+        )
         return Device(read_client_settings(self.config), lambda _: None)
 
     def run(self) -> Migrated | None:

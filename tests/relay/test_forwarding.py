@@ -28,8 +28,10 @@ from hsm_app.wire.envelopes import (
     encode_request,
     encode_response,
 )
+from tests.ports import free_ports
 
 Behaviour = Callable[[Request], Response | None]
+PATIENCE = 60  # seconds that a test waits for what has to come, and a relay for a replica that is not to be given up
 GENEROUS = SourceLimits(requests_per_second=1000, burst=1000, connections=10)
 
 
@@ -101,33 +103,33 @@ class Caller:
         if self.connection is None:
             raise AssertionError("connect first")
         self.connection.send(encode_request(Request(id=number, fleet=fleet, route=route, sealed=sealed)))
-        return await asyncio.wait_for(self.answers.get(), 10)
+        return await asyncio.wait_for(self.answers.get(), PATIENCE / 2)
 
 
 @asynccontextmanager
 async def relay_before(
     *behaviours: Behaviour,
     limits: SourceLimits = GENEROUS,
-    slow_after: float = 0.2,
-    give_up_after: float = 1.0,
+    slow_after: float = PATIENCE,
+    give_up_after: float = PATIENCE,
     fleets: dict[str, list[list[Address]]] | None = None,
 ) -> AsyncIterator[tuple[Caller, list[StandIn], Address]]:
     replicas = [StandIn(behaviour) for behaviour in behaviours]
     for replica in replicas:
         await replica.start()
-    with_port = await listen(Address(host="127.0.0.1", port=0), asyncio.Protocol)
-    address = Address(host="127.0.0.1", port=with_port.sockets[0].getsockname()[1])
-    with_port.close()
+    address = Address(host="127.0.0.1", port=free_ports(1)[0])
     relay = Relay(
         RelayOptions(
             listen=address, groups=[[replica.address for replica in replicas]], fleets=fleets or {}, limits=limits,
-            idle_seconds=30, slow_after=slow_after, give_up_after=give_up_after, in_flight=100,
+            idle_seconds=PATIENCE, slow_after=slow_after, give_up_after=give_up_after, in_flight=100,
         )
     )  # fmt: skip
     await relay.start()
     caller = Caller()
     await caller.connect(address)
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(PATIENCE):
+        while not all(upstream.is_up for upstream in relay._all()):
+            await asyncio.sleep(0.005)
     try:
         yield caller, replicas, address
     finally:
@@ -154,19 +156,19 @@ async def test_a_replica_that_is_dead_is_passed_over() -> None:
 
 
 async def test_a_replica_that_dies_with_the_request_in_hand_costs_no_time_out() -> None:
-    async with relay_before(is_silent, answers(b"1"), slow_after=9.0, give_up_after=9.0) as (caller, replicas, _):
+    async with relay_before(is_silent, answers(b"1")) as (caller, replicas, _):
         replicas[0].behaviour = lambda request: replicas[0].die()
         assert (await caller.ask(0)).sealed == b"1sealed"
 
 
 async def test_a_replica_that_hangs_is_left_for_the_next_one() -> None:
-    async with relay_before(is_silent, is_silent, answers(b"2")) as (caller, replicas, _):
+    async with relay_before(is_silent, is_silent, answers(b"2"), slow_after=0.2) as (caller, replicas, _):
         assert (await caller.ask(0)).sealed == b"2sealed"
         assert [len(replica.asked) for replica in replicas] == [1, 1, 1]
 
 
 async def test_a_replica_that_says_try_another_is_taken_at_its_word() -> None:
-    async with relay_before(points_on, answers(b"1"), slow_after=9.0, give_up_after=9.0) as (caller, _, _):
+    async with relay_before(points_on, answers(b"1")) as (caller, _, _):
         assert (await caller.ask(0)).sealed == b"1sealed"
 
 
@@ -177,7 +179,7 @@ async def test_when_all_say_try_another_the_client_gets_the_last_sealed_reason()
 
 
 async def test_when_all_are_dead_the_client_is_told_at_once() -> None:
-    async with relay_before(is_silent, is_silent, slow_after=9.0, give_up_after=9.0) as (caller, replicas, _):
+    async with relay_before(is_silent, is_silent) as (caller, replicas, _):
         for replica in replicas:
             replica.die()
         await asyncio.sleep(0.05)
@@ -187,7 +189,7 @@ async def test_when_all_are_dead_the_client_is_told_at_once() -> None:
 
 
 async def test_when_all_hang_the_client_is_told_in_bounded_time() -> None:
-    async with relay_before(is_silent, is_silent, give_up_after=0.6) as (caller, _, _):
+    async with relay_before(is_silent, is_silent, slow_after=0.2, give_up_after=0.6) as (caller, _, _):
         assert (await caller.ask(0)).outcome is Outcome.REFUSED
 
 
@@ -203,7 +205,7 @@ async def test_a_source_with_too_many_connections_is_cut_off() -> None:
     async with relay_before(answers(b"0"), limits=limits) as (caller, _, address):
         second = Caller()
         await second.connect(address)
-        await asyncio.wait_for(second.closed.wait(), 5)
+        await asyncio.wait_for(second.closed.wait(), PATIENCE)
         assert (await caller.ask(0)).outcome is Outcome.ANSWERED
 
 
@@ -212,7 +214,7 @@ async def test_bytes_that_are_no_request_end_that_connection_and_no_other(junk: 
     async with relay_before(answers(b"0")) as (caller, _, address):
         reader, writer = await asyncio.open_connection(address.host, address.port)
         writer.write(junk)
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
         writer.close()
         assert (await caller.ask(0)).outcome is Outcome.ANSWERED
 
@@ -252,7 +254,7 @@ async def test_a_refusal_does_not_keep_a_replica_from_answering() -> None:
 async def test_who_names_no_fleet_is_told_keys_by_any() -> None:
     async with (
         relay_before(refuses(b"the bundle")) as (_, others, _),
-        relay_before(is_silent, slow_after=9.0, give_up_after=9.0, fleets={"fleet-2": [[others[0].address]]}) as (
+        relay_before(is_silent, fleets={"fleet-2": [[others[0].address]]}) as (
             caller,
             own,
             _,

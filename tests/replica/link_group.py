@@ -28,6 +28,7 @@ from hsm_app.wire.hello import Hello
 from tests.ports import free_ports
 from tests.replica.memory_store import MemoryStore, memory_keeper
 
+PATIENCE = 60  # seconds that a test waits for what has to come
 T = TypeVar("T")
 
 
@@ -114,7 +115,7 @@ class Member:
         )
         await self.peers.start(own)
         voters = {self.replica: OwnVoter(self.replica, self.worker), **self.peers.voters}
-        self.register = Register(voters=voters, ballots=ballots)
+        self.register = Register(voters=voters, ballots=ballots, deadline=PATIENCE)
 
     def identity(self) -> LinkIdentity:
         members = {
@@ -134,8 +135,8 @@ class Member:
         await self.worker.close()
 
 
-async def until(condition: Callable[[], bool], seconds: float = 8) -> None:
-    async with asyncio.timeout(seconds):
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
         while not condition():
             await asyncio.sleep(0.005)
 

@@ -24,12 +24,16 @@ IDENTITY = KeeperIdentity(
     root_of_trust=bytes(32),
 )
 
+PATIENCE = 120  # seconds, longer than any test holds the gate
 
 _Content = tuple[dict[RecordId, Slot], dict[RecordId, RowDigests], dict[int, BucketHashes], int]
 
 
 class MemoryStore:
-    """Implements ports.Store. `commits` holds the batches that changed rows; `gate` holds commits back."""
+    """Implements ports.Store. `commits` holds the batches that changed rows; `gate` holds commits back.
+
+    `is_held`: a commit has come to the closed gate.
+    """
 
     def __init__(self) -> None:
         self.rows: dict[RecordId, Slot] = {}
@@ -41,6 +45,7 @@ class MemoryStore:
         self.bucket_reads: list[int] = []
         self.gate = threading.Event()
         self.gate.set()
+        self.is_held = False
         self.error: Exception | None = None
         self.is_closed = False
         self._before: tuple[dict[RecordId, Slot], dict[RecordId, RowDigests], dict[int, BucketHashes], int] | None = (
@@ -70,7 +75,9 @@ class MemoryStore:
         return {record: self.rows[record] for record in wanted if record in self.rows}
 
     def commit(self, batch: Batch) -> None:
-        self.gate.wait(10)
+        self.is_held = not self.gate.is_set()
+        self.gate.wait(PATIENCE)
+        self.is_held = False
         if self.error is not None:
             raise self.error
         if batch.counter != self.number + 1:

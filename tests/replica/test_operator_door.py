@@ -18,6 +18,7 @@ from hsm_app.replica.operator_door import Handler, OperatorDoor
 from hsm_app.wire.frames import encode_frame
 from hsm_app.wire.operator_bodies import Entry, EpochReport, decode_entry, decode_report, encode_entry, encode_report
 from hsm_app.wire.operator_call import OperatorCall, encode_call
+from tests.replica.link_group import PATIENCE
 
 REPORT = EpochReport(
     replica=3, epoch=2, manifest=b"m" * 32, is_sweeping=True, is_swept=False, swept=70_000, fault="no majority"
@@ -87,7 +88,7 @@ async def test_a_bug_ends_the_process_and_the_caller_hears_that_it_is_away(tmp_p
     door = OperatorDoor(HANDLERS, failures.append)
     await door.start(Address(path=str(tmp_path / "door")))
     asking = asyncio.ensure_future(asked(Address(path=str(tmp_path / "door")), "broken"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not failures:
             await asyncio.sleep(0.005)
     door.close()
@@ -102,7 +103,7 @@ async def test_junk_is_hung_up_on(tmp_path: Path, junk: bytes) -> None:
     async with opened(tmp_path / "door") as address:
         reader, writer = await asyncio.open_unix_connection(address.path)
         writer.write(junk)
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
         writer.close()
         assert await asked(address, "echo", b"a") == b"aa"
 
@@ -111,7 +112,7 @@ async def test_calls_that_do_not_wait_for_their_turn_are_hung_up_on(tmp_path: Pa
     async with opened(tmp_path / "door") as address:
         reader, writer = await asyncio.open_unix_connection(address.path)
         writer.write(encode_frame(encode_call(OperatorCall(name="never", body=b""))) * 2)
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
         writer.close()
 
 

@@ -16,7 +16,7 @@ from hsm_app.model import RecordId, ReplicaId
 from hsm_app.replica import votes
 from hsm_app.replica.keeper import Question, VoteKeeper
 from hsm_app.replica.votes import OwnVoter, VoteWorker
-from tests.replica.memory_store import FULL, MemoryAnchor, MemoryStore, memory_keeper
+from tests.replica.memory_store import FULL, PATIENCE, MemoryAnchor, MemoryStore, memory_keeper
 
 
 def record(number: int) -> RecordId:
@@ -43,6 +43,12 @@ class Desk:
         self.failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         self.worker = VoteWorker(lambda: memory_keeper(self.store, self.anchor), fatal=self.failed.set_result)
 
+    async def until_held(self) -> None:
+        """Wait until the worker has begun a commit that the gate holds back."""
+        async with asyncio.timeout(PATIENCE):
+            while not self.store.is_held:
+                await asyncio.sleep(0.001)
+
     def ask(self, *questions: Question) -> asyncio.Future[list[Reply]]:
         answered: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
         self.worker.submit(questions, answered.set_result)
@@ -62,7 +68,7 @@ async def test_the_answer_comes_after_the_commit(desk: Desk) -> None:
     """VAULT-ANCHOR-BEFORE-ANSWER"""
     desk.store.gate.clear()
     answered = desk.ask(prepare(1))
-    await asyncio.sleep(0.05)
+    await desk.until_held()
     assert not answered.done()
     desk.store.gate.set()
     assert await answered == [PrepareReply(granted=True, seen=b(1), accepted=ZERO, value=b"")]
@@ -80,7 +86,7 @@ async def test_votes_of_one_batch_see_each_other_and_share_one_commit(desk: Desk
 async def test_what_comes_during_a_commit_is_the_next_batch(desk: Desk) -> None:
     desk.store.gate.clear()
     first = desk.ask(prepare(1, 1))
-    await asyncio.sleep(0.05)
+    await desk.until_held()
     others = [desk.ask(prepare(1, number)) for number in range(2, 40)]
     desk.store.gate.set()
     await asyncio.gather(first, *others)
@@ -91,7 +97,7 @@ async def test_a_batch_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(votes, "BATCH_LIMIT", 10)
     desk.store.gate.clear()
     first = desk.ask(prepare(1, 1))
-    await asyncio.sleep(0.05)
+    await desk.until_held()
     others = [desk.ask(prepare(1, 100 * n), prepare(1, 100 * n + 1)) for n in range(1, 11)]
     desk.store.gate.set()
     await asyncio.gather(first, *others)
@@ -138,10 +144,10 @@ async def test_the_own_vote_is_durable_like_any_other_and_one_tick_is_one_submis
     desk.store.gate.clear()
     for number in range(1, 20):
         voter.ask(prepare(1, number), lambda member, reply: heard.append((member, reply)))
-    await asyncio.sleep(0.05)
+    await desk.until_held()
     assert not heard
     desk.store.gate.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while len(heard) < 19:
             await asyncio.sleep(0.001)
     assert {member for member, _ in heard} == {3}

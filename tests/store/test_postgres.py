@@ -15,6 +15,7 @@ import pytest
 
 from hsm_app.errors import ConfigError, StoreError
 from hsm_app.ports import Store
+from hsm_app.store import postgres_session
 from hsm_app.store.opening import check_postgres, open_store
 from hsm_app.store.postgres import FORMAT, PostgresStore
 from tests.postgres_server import PostgresServer
@@ -33,7 +34,10 @@ def test_one_server_holds_the_stores_of_several_replicas(postgres_server: Postgr
         assert (one.count(), other.count()) == (1, 0)
 
 
-def test_who_comes_while_the_session_before_is_not_over_yet_waits_for_its_end(place: ServerPlace) -> None:
+def test_who_comes_while_the_session_before_is_not_over_yet_waits_for_its_end(
+    place: ServerPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_session, "_LOCK_WAIT", "240s")  # longer than a busy machine keeps this test waiting
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     before = PostgresStore(place.target, OWNER)
     with ThreadPoolExecutor(1) as other:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from tests.fleet import trust
 from tests.live_fleet import VAULT, run, well
+from tests.patience import PATIENCE
 from tests.ports import free_ports
 
 NAMESPACE = trust.NAMESPACE
 ORIGIN = "log.example/fleets"
-READY_SECONDS = 30
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def serving(log: Path, *words: str) -> Iterator[None]:
     with log.open("wb") as sink:
         process = subprocess.Popen([VAULT, *words], stdout=sink, stderr=subprocess.STDOUT)
     try:
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while b" ready on " not in log.read_bytes():
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
@@ -33,7 +33,7 @@ def serving(log: Path, *words: str) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=PATIENCE)
 
 
 @dataclass

@@ -43,7 +43,7 @@ class Tap:
     ) -> None:
         self._closing.set()
         for thread in self._threads:
-            thread.join(timeout=5)
+            thread.join()
         self._listener.close()
 
     def _run(self, target: object, *arguments: object) -> None:

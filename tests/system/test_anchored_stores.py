@@ -26,12 +26,12 @@ from uuid import uuid4
 import pytest
 
 from tests.live_fleet import LiveFleet, run, well
+from tests.patience import PATIENCE
 from tests.ports import free_ports
 from tests.system.test_main_job import guess, register
 from tests.system.test_misuse import replaced, with_manifest
 
 ONE, OTHER = 5, 4  # the replicas that things are done to
-LEVEL_SECONDS = 60  # until a test gives up
 
 
 @pytest.fixture(scope="module")
@@ -91,10 +91,15 @@ def digests(fleet: LiveFleet, number: int) -> list[tuple[object, ...]]:
         return rows.execute("SELECT * FROM buckets ORDER BY number").fetchall()
 
 
+def end(fleet: LiveFleet, number: int) -> None:
+    """End a replica in good order: killed within a vote, it would take that one back, and with it what was done."""
+    fleet.kill(number, signal.SIGTERM)
+
+
 def wait_until_all_have_all(fleet: LiveFleet) -> None:
     """Wait until every replica has a row for each record: a majority has answered, the others hear of it later."""
-    deadline = time.monotonic() + LEVEL_SECONDS
-    while len({each["records"] for each in json.loads(status(fleet))["replicas"]}) > 1:
+    deadline = time.monotonic() + PATIENCE
+    while len({each.get("records") for each in json.loads(status(fleet))["replicas"]}) > 1:
         assert time.monotonic() < deadline, status(fleet)
         time.sleep(0.05)
 
@@ -109,7 +114,7 @@ def register_until(
     """Register, and end that replica, until it holds other rows than before: a majority answers without it."""
     for turn in range(20):
         registered = register(fleet, uuid4().hex, home / str(turn))
-        fleet.kill(number)
+        end(fleet, number)
         if digests(fleet, number) != former:
             return registered
         fleet.start(f"replica-{number}")
@@ -201,7 +206,7 @@ def test_a_replica_refuses_to_start_when(
     """VAULT-ANCHOR-START-CHECKS"""
     name, settings = f"replica-{ONE}", own_fleet.settings(f"replica-{ONE}")
     own_fleet.start()
-    own_fleet.kill(ONE)
+    end(own_fleet, ONE)
     old, digests_then = Copies.of(own_fleet, ONE, tmp_path / "old"), digests(own_fleet, ONE)
     own_fleet.start(name)
     config, code, key = register_until(own_fleet, ONE, digests_then, tmp_path / "phone")
@@ -222,10 +227,9 @@ def test_a_replica_refuses_to_start_when(
 
 def recover_until_ended(fleet: LiveFleet, name: str, config: Path, code: str, key: str) -> None:
     """Recover until a replica has heard of it: to one that has just started the others link when they try again."""
-    for _ in range(20):
+    deadline = time.monotonic() + PATIENCE
+    while fleet.is_running(name) and time.monotonic() < deadline:
         assert well("client", "recover", "--config", str(config), "--print-key", code=code).strip() == key
-        if not fleet.is_running(name):
-            return
         time.sleep(0.2)
 
 
@@ -251,7 +255,7 @@ def test_a_running_replica_ends_at_the_first_touch_when(own_fleet: LiveFleet, tm
     register(own_fleet, f"other-{tmp_path.name}", tmp_path / "other")
     config, code, key = register(own_fleet, tmp_path.name, tmp_path / "phone")
     wait_until_all_have_all(own_fleet)
-    own_fleet.kill(ONE)
+    end(own_fleet, ONE)
     good = Copies.of(own_fleet, ONE, tmp_path / "good")
     sql(own_fleet, statement)
     own_fleet.start(name)
@@ -298,13 +302,32 @@ class Twin:
             shutil.copy2(path, original)
 
 
-def start_twin(fleet: LiveFleet, twin: Twin) -> None:
-    link = fleet.root / twin.name
-    link.unlink(missing_ok=True)
-    link.symlink_to(twin.directory)
-    fleet.start(twin.name)
+def start_twin(fleet: LiveFleet, root: Path, *, goes_on: bool) -> Twin:
+    """Start a copy of the replica as it is now, while the replica itself stands still or `goes_on`.
+
+    A vote that reaches it between the copy and the start makes the copy an old one, which is refused; then again.
+    """
+    name, link = f"replica-{ONE}", fleet.root / Twin.name
+    for turn in range(10):
+        fleet.suspend(name)  # a store is copied at one moment, whichever it is
+        twin = Twin.of(fleet, root / f"twin-{turn}")
+        if goes_on:
+            fleet.processes[name].send_signal(signal.SIGCONT)
+        link.unlink(missing_ok=True)
+        link.symlink_to(twin.directory)
+        fleet.launch(twin.name)
+        try:
+            fleet.wait_ready(twin.name)  # its first batch is its start
+        except AssertionError:
+            if not goes_on or not any(words in fleet.log(twin.name).read_text() for words in TOO_OLD):
+                raise
+        else:
+            return twin
+    raise AssertionError("each of ten copies was too old")
 
 
+# What a copy is told that the token has gone past: before it starts, or in the middle of that.
+TOO_OLD = ("the store was rolled back: it ends with batch", "One token serves one replica")
 # Its store holds a batch that the token never took; or, when it was stopped within one, only batches that it took.
 LOSERS = ("the store of a copy of this replica", "the store was rolled back: it ends with batch")
 
@@ -317,11 +340,7 @@ def test_of_two_processes_of_one_replica_one_ends_without_an_answer(
     name = f"replica-{ONE}"
     own_fleet.start()
     config, code, key = register(own_fleet, tmp_path.name, tmp_path / "phone")
-    own_fleet.processes[name].send_signal(signal.SIGSTOP)  # a store is copied at one moment, whichever it is
-    twin = Twin.of(own_fleet, tmp_path / "twin")
-    if not is_stopped:
-        own_fleet.processes[name].send_signal(signal.SIGCONT)
-    start_twin(own_fleet, twin)  # its first batch is its start
+    twin = start_twin(own_fleet, tmp_path, goes_on=not is_stopped)
     if is_stopped:
         own_fleet.processes[name].send_signal(signal.SIGCONT)
     recover_until_ended(own_fleet, name, config, code, key)
@@ -348,12 +367,12 @@ def test_two_of_five_stores_rolled_back_during_an_attack_give_no_guess_more(
     config, code, _ = register(own_fleet, "victim", tmp_path / "phone")
     kept = []
     for number in (OTHER, ONE):  # the operator copies two stores before the attack begins
-        own_fleet.kill(number)
+        end(own_fleet, number)
         kept.append(Copies.of(own_fleet, number, tmp_path / f"old-{number}"))
         own_fleet.start(f"replica-{number}")
     counted = [guess(config, f"wrong {number}") for number in range(6)]
     for number, old in zip((OTHER, ONE), kept, strict=True):
-        own_fleet.kill(number)
+        end(own_fleet, number)
         old.put_store_back()
         own_fleet.launch(f"replica-{number}")
         status, said = own_fleet.ended(f"replica-{number}")

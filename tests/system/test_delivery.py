@@ -44,7 +44,6 @@ def test_before_anything_is_published_a_client_is_told_so(world: World, tmp_path
     if (world.fleet.root / "epochs" / "bundle-1").exists():
         pytest.fail("this test has to be the first of its module")
     config = world.fleet.client_config("early", tmp_path)
-    config.write_text("patience_seconds = 2\n" + config.read_text())
     done = client("status", config)
     assert (done.returncode, "no replica has proved its keys" in done.stderr) == (7, True), done.stderr
 
@@ -141,8 +140,7 @@ def test_a_replica_that_was_away_for_two_epochs_comes_after(public: World, tmp_p
 
 def _with_relay(config: Path, address: str) -> str:
     lines = config.read_text().splitlines()
-    rest = [line for line in lines if not line.startswith(("relay =", "patience_seconds"))]
-    return "\n".join([f'relay = "{address}"', "patience_seconds = 2", *rest]) + "\n"
+    return "\n".join([f'relay = "{address}"', *(line for line in lines if not line.startswith("relay ="))]) + "\n"
 
 
 def test_a_replica_is_replaced_in_two_epochs_that_the_auditor_published(public: World, tmp_path: Path) -> None:

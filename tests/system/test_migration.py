@@ -20,6 +20,7 @@ import pytest
 
 from hsm_app.client.state import BEGUN, DeviceState, Migration
 from tests.live_fleet import FLEET, VAULT, LiveFleet, run, well
+from tests.patience import PATIENCE
 from tests.ports import free_ports
 from tests.system.published_fleet import CODE, World, client, kept, published_world
 
@@ -106,7 +107,7 @@ def _tell_the_relay(world: World, new: LiveFleet) -> None:
     relay.write_text(f"{relay.read_text()}\n[fleets]\n{groups.replace('groups', NEW)}\n")
     process = world.fleet.processes.pop("relay")
     process.terminate()
-    process.wait(timeout=10)
+    process.wait(timeout=PATIENCE)
     world.fleet.start("relay")
 
 
@@ -148,7 +149,7 @@ def at_a_terminal(words: list[str], answers: dict[str, str]) -> tuple[int, str]:
     if child == 0:
         os.execv(VAULT, [VAULT, *words])
     screen, asked = b"", dict(answers)
-    while select.select([terminal], [], [], 60)[0]:
+    while select.select([terminal], [], [], PATIENCE)[0]:
         try:
             screen += os.read(terminal, 4096)
         except OSError:  # it has ended
@@ -202,7 +203,6 @@ def test_without_a_receipt_there_is_a_warning_and_a_new_key(moved: Moved) -> Non
     # As after a run that was cut off once the code had been proved; what is left does not need the old fleet.
     state.keep_migration(Migration(fleet=FLEET, owner_key=owner_key, stage=BEGUN))
     with moved.without_old():
-        config.write_text("patience_seconds = 3\n" + config.read_text())
         done = client("migrate", config, code=CODE)
     assert (done.returncode, "gave no receipt" in done.stderr) == (7, True), done.stderr
     fresh = state.key()

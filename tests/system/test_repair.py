@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.live_fleet import LiveFleet, run, well
+from tests.patience import PATIENCE
 from tests.system.test_main_job import guess, register
-
-PATIENCE = 60.0  # seconds
 
 
 def standing(fleet: LiveFleet) -> dict[int, dict[str, Any]]:

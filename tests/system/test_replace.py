@@ -12,13 +12,14 @@ import json
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hsm_app.epochs import Epochs, read_manifest
-from tests.live_fleet import VAULT, LiveFleet, run, well
+from tests.live_fleet import ROOT, VAULT, LiveFleet, run, well
 
 WRONG = "a wrong guess"
 # What the command says when a step is done, in order. It is killed after each of them.
@@ -74,15 +75,10 @@ def replace(fleet: LiveFleet, replica: int, *options: str) -> subprocess.Complet
 
 
 def killed_after(fleet: LiveFleet, replica: int, said: str) -> bool:
-    """Run the command and kill it as soon as it has said this; return whether it came so far."""
-    words = [VAULT, "fleet", "replace-replica", str(fleet.root), "--replica", str(replica)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if said in line:
-                process.send_signal(signal.SIGKILL)
-                return True
-    return False
+    """Run the command and have it killed as soon as it has said this; return whether it came so far."""
+    words = [sys.executable, "-m", "tests.system.killed", said, "fleet", "replace-replica", str(fleet.root)]
+    done = subprocess.run([*words, "--replica", str(replica)], cwd=ROOT, capture_output=True, check=False)
+    return done.returncode == -signal.SIGKILL
 
 
 def old_one_elsewhere(fleet: LiveFleet, home: Path) -> Path:
@@ -145,11 +141,10 @@ def the_old_token_is_refused(fleet: LiveFleet, settings: Path) -> None:
     fleet.root.joinpath("replica-3.log").unlink()
     fleet.root.joinpath("replica-3.log").symlink_to(log)
     fleet.wait_ready("replica-3")
-    said = log.read_text()
-    assert "in epoch 3, which is another epoch than 1" in said
-    assert "who was replaced stays out" in said
-    assert "no majority of the group can be reached" in said
-    assert "replica 3 is in epoch 1" in fleet.log("replica-4").read_text()
+    assert "no majority of the group can be reached" in log.read_text()
+    fleet.wait_said("replica-3", "in epoch 3, which is another epoch than 1")
+    fleet.wait_said("replica-3", "who was replaced stays out")
+    fleet.wait_said("replica-4", "replica 3 is in epoch 1")
     fleet.kill(3)
     shutil.copy(fleet.root / "replica-3" / "manifest.json", settings.parent / "manifest.json")
     done = run("replica", "serve", "--config", str(settings))
@@ -233,7 +228,7 @@ def a_manifest_found_at_start_is_judged_like_any(fleet: LiveFleet) -> None:
     own.write_bytes(first)
     Epochs(own).enter(second, [])
     fleet.start("replica-5")
-    assert "link to replica 1 is up" in fleet.log("replica-5").read_text()
+    fleet.wait_said("replica-5", "link to replica 1 is up")
     own.write_bytes(first)
     fleet.kill(5)
     fleet.launch("replica-5")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.live_fleet import VAULT, LiveFleet, run
+from tests.live_fleet import ROOT, LiveFleet, run
 from tests.system.filled_store import REST, record
+from tests.system.killed import SWEPT
 
-RECORDS = 3000
-SECONDS = 60
+RECORDS = 1200  # three pages
 
 
 @pytest.fixture
@@ -25,21 +25,20 @@ def five(tmp_path: Path) -> Iterator[LiveFleet]:
     fleet = LiveFleet.create(tmp_path / "f", 5, "--maintained")
     for name in fleet.replicas:
         words = [sys.executable, "-m", "tests.system.filled_store", str(fleet.settings(name)), str(RECORDS)]
-        subprocess.run(words, check=True, cwd=Path(__file__).parents[2])
+        subprocess.run(words, check=True, cwd=ROOT)
     yield fleet
     fleet.stop()
 
 
 def test_a_sweep_that_was_cut_short_is_finished_and_every_record_is_at_a_majority(five: LiveFleet) -> None:
     """VAULT-MEMBERSHIP-SWEPT: what the dead replica and two others chose is at three of four in the end."""
-    five.start(*(f"replica-{number}" for number in REST))
+    five.launch("replica-1", (sys.executable, "-m", "tests.system.killed", SWEPT))
+    five.start(*(f"replica-{number}" for number in REST[1:]))
+    five.wait_ready("replica-1")
     words = ["fleet", "replace-replica", str(five.root), "--replica", "3"]
-    with subprocess.Popen([VAULT, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as command:
-        wait_for(five.root / "replica-1" / "epochs" / "sweep-2.json")
-        five.kill(1)
-        _, said = command.communicate(timeout=SECONDS)
-    assert command.returncode == 7
-    assert "replica-1/door is away" in said
+    stopped = run(*words)
+    assert five.ended("replica-1")[0] == -signal.SIGKILL
+    assert (stopped.returncode, "replica-1/door is away" in stopped.stderr) == (7, True), stopped.stderr
     assert min(holders(five).values()) < 3, "it was finished before it was killed"
     done = run(*words)
     assert done.returncode == 0, done.stderr
@@ -60,10 +59,3 @@ def holders(fleet: LiveFleet) -> Counter[bytes]:
             rows = copy.execute("SELECT record FROM contents WHERE value = ?", (b"sealed",)).fetchall()
         found.update(bytes(row[0]) for row in rows)
     return found
-
-
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not path.exists():
-        assert time.monotonic() < deadline, f"no {path}"
-        time.sleep(0.01)

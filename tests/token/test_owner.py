@@ -14,8 +14,11 @@ import pytest
 from hsm_app.errors import TokenError
 from hsm_app.opaque.group import TWO_G, encode
 from hsm_app.ports import Token
+from hsm_app.token import owner as owner_module
 from hsm_app.token.owner import OwnedToken, TokenOwner
 from tests.token.fresh import ReplicaToken
+
+PATIENCE = 60  # seconds that a test waits for what has to come
 
 
 class Idle:
@@ -66,6 +69,7 @@ async def test_a_job_that_raises_fails_alone() -> None:
 
 
 async def test_results_of_one_batch_come_with_one_wake_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner_module, "HOLD", PATIENCE)  # no result is held for so long that it goes by itself
     owner = owner_of(Idle())
     loop = asyncio.get_running_loop()
     wake_ups = 0
@@ -78,7 +82,7 @@ async def test_results_of_one_batch_come_with_one_wake_up(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
     held = threading.Event()
-    first = asyncio.ensure_future(owner.run(lambda _: held.wait(5)))
+    first = asyncio.ensure_future(owner.run(lambda _: held.wait(PATIENCE)))
     await asyncio.sleep(0.01)
     rest = [asyncio.ensure_future(owner.run(lambda _: None)) for _ in range(50)]
     await asyncio.sleep(0)
@@ -90,18 +94,22 @@ async def test_results_of_one_batch_come_with_one_wake_up(monkeypatch: pytest.Mo
 
 async def test_a_long_queue_is_answered_on_the_way() -> None:
     owner = owner_of(Idle())
-    jobs = [asyncio.ensure_future(owner.run(lambda _: time.sleep(0.004))) for _ in range(10)]
-    await jobs[0]
-    done = sum(job.done() for job in jobs)
-    await asyncio.gather(*jobs)
+    heard = threading.Event()
+    first = asyncio.ensure_future(owner.run(lambda _: time.sleep(2 * owner_module.HOLD)))
+    rest = [asyncio.ensure_future(owner.run(lambda _: heard.wait(PATIENCE))) for _ in range(10)]
+    try:
+        await asyncio.wait_for(first, PATIENCE / 2)
+        assert not any(job.done() for job in rest)
+    finally:
+        heard.set()
+    assert all(await asyncio.gather(*rest))
     owner.close()
-    assert done < 5
 
 
 async def test_a_cancelled_job_is_not_run_and_harms_nobody() -> None:
     owner = owner_of(Idle())
     held, ran = threading.Event(), []
-    first = asyncio.ensure_future(owner.run(lambda _: held.wait(5)))
+    first = asyncio.ensure_future(owner.run(lambda _: held.wait(PATIENCE)))
     second = asyncio.ensure_future(owner.run(lambda _: ran.append("second")))
     third = asyncio.ensure_future(owner.run(lambda _: ran.append("third")))
     await asyncio.sleep(0.01)
@@ -148,13 +156,13 @@ async def test_when_the_owner_dies_nobody_hangs(rest: Callable[[], None]) -> Non
     idle = Idle(rest)
     owner = owner_of(idle)
     held = threading.Event()
-    first = asyncio.ensure_future(owner.run(lambda _: held.wait(5)))
+    first = asyncio.ensure_future(owner.run(lambda _: held.wait(PATIENCE)))
     await asyncio.sleep(0.02)
     held.set()
     await first
     for _ in range(3):
         with pytest.raises(TokenError, match="the token's owner has ended"):
-            await asyncio.wait_for(owner.run(lambda _: 1), 5)
+            await asyncio.wait_for(owner.run(lambda _: 1), PATIENCE)
     owner.close()
     assert idle.closed == 1
 
@@ -166,7 +174,7 @@ async def test_a_job_that_ends_its_thread_ends_the_owner() -> None:
         raise SystemExit
 
     results = await asyncio.wait_for(
-        asyncio.gather(owner.run(leave), owner.run(lambda _: 1), return_exceptions=True), 5
+        asyncio.gather(owner.run(leave), owner.run(lambda _: 1), return_exceptions=True), PATIENCE
     )
     assert all(isinstance(result, TokenError) for result in results)
     owner.close()
@@ -205,15 +213,22 @@ def test_a_waiting_thread_gets_the_result_or_the_error() -> None:
         owner.call(lambda _: 1)
 
 
+async def until_queued(owner: TokenOwner, jobs: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.sleep(0)  # a task that was made has put its job there
+        while owner._queue.qsize() != jobs:
+            await asyncio.sleep(0.001)
+
+
 async def test_a_waiting_thread_does_not_wait_for_the_jobs_behind_its_own() -> None:
     owner = owner_of(Idle())
     begin, release = threading.Event(), threading.Event()
-    before = asyncio.ensure_future(owner.run(lambda _: begin.wait(5)))
-    await asyncio.sleep(0.02)
+    before = asyncio.ensure_future(owner.run(lambda _: begin.wait(PATIENCE)))
+    await until_queued(owner, 0)
     waiting = asyncio.ensure_future(asyncio.to_thread(owner.call, lambda _: "mine"))
-    await asyncio.sleep(0.02)
-    behind = asyncio.ensure_future(owner.run(lambda _: release.wait(5)))  # in the same drain
-    await asyncio.sleep(0.02)
+    await until_queued(owner, 1)
+    behind = asyncio.ensure_future(owner.run(lambda _: release.wait(PATIENCE)))  # in the same drain
+    await until_queued(owner, 2)
     begin.set()
     assert await waiting == "mine"
     assert not behind.done()
@@ -231,4 +246,4 @@ def test_when_the_owner_dies_a_waiting_thread_gets_its_error() -> None:
     owner = owner_of(Idle(broken))
     with ThreadPoolExecutor() as threads:
         calls = [threads.submit(call_often, owner) for _ in range(4)]
-        assert all(isinstance(call.exception(10), TokenError) for call in calls)
+        assert all(isinstance(call.exception(PATIENCE), TokenError) for call in calls)

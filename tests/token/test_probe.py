@@ -153,7 +153,7 @@ def test_a_pin_from_the_terminal(location: TokenLocation) -> None:
     os.write(ours, USER_PIN.encode() + b"\n")
     while b"The vault can run on this token." not in seen:
         seen += os.read(ours, 4096)
-    assert child.wait(30) == 0
+    assert child.wait(60) == 0
     os.close(ours)
     assert USER_PIN.encode() not in seen
 
