@@ -12,19 +12,23 @@ from hsm_app.errors import StoreError
 
 
 def replace_file(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Give a file this content: temporary file, fsync, rename, fsync of the directory. A StoreError changes nothing."""
+    """Give a file this content in one step: whoever looks, also after power loss, finds the old content or the new.
+
+    StoreError when it cannot be written; nothing is left beside it then. What a crash leaves there, `.NAME.new`, goes
+    with the next write. The caller sees to it that nobody else writes the same file at the same time (`owning`).
+    """
     beside = path.with_name(f".{path.name}.new")
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(beside, path)
+        beside.unlink(missing_ok=True)  # not written over: its mode may be another, and it may be a link
+        create_file(beside, data, mode)
+        try:
+            os.rename(beside, path)
+        except BaseException:
+            with suppress(OSError):
+                beside.unlink()
+            raise
         sync_directory(path.parent)
     except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
         raise StoreError(f"cannot write {path}: {error.strerror}", "Check free space and rights") from error
 
 

@@ -21,7 +21,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from hsm_app.epochs import Epochs, read_manifest, replace_file, sync_directory
+from hsm_app.durable import replace_file, sync_directory
+from hsm_app.epochs import Epochs, read_manifest
 from hsm_app.errors import ConfigError, TokenError
 from hsm_app.fleet.manifest import Fleet, Group, Manifest, Replica
 from hsm_app.fleet.strict_json import load_document
