@@ -14,22 +14,27 @@ from hsm_app.errors import StoreError
 def replace_file(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Give a file this content in one step: whoever looks, also after power loss, finds the old content or the new.
 
-    StoreError when it cannot be written; nothing is left beside it then. What a crash leaves there, `.NAME.new`, goes
-    with the next write. The caller sees to it that nobody else writes the same file at the same time (`owning`).
+    StoreError when it cannot be written; nothing is left `beside` it then. What a crash leaves there goes with the next
+    write. The caller sees to it that nobody else writes the same file at the same time (`owning`).
     """
-    beside = path.with_name(f".{path.name}.new")
+    new = beside(path)
     try:
-        beside.unlink(missing_ok=True)  # not written over: its mode may be another, and it may be a link
-        create_file(beside, data, mode)
+        new.unlink(missing_ok=True)  # not written over: its mode may be another, and it may be a link
+        create_file(new, data, mode)
         try:
-            os.rename(beside, path)
+            os.rename(new, path)
         except BaseException:
             with suppress(OSError):
-                beside.unlink()
+                new.unlink()
             raise
         sync_directory(path.parent)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}", "Check free space and rights") from error
+
+
+def beside(path: Path) -> Path:
+    """Return where the next content of a file is written, before it takes the file's place."""
+    return path.with_name(f".{path.name}.new")
 
 
 def create_file(path: Path, data: bytes, mode: int) -> None:
