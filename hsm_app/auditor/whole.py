@@ -43,7 +43,8 @@ def verify_whole(log: LogDirectory, key: VerifierKey) -> Whole:
 def _published(log: LogDirectory, key: VerifierKey) -> Checkpoint:
     raw = log.fetch(tiles.CHECKPOINT)
     if raw is None:
-        raise LogError("artifact", f"the log's {tiles.CHECKPOINT} is missing", "Give the last append again")
+        todo = "Give the last `hsm-vault auditor append` again"
+        raise LogError("artifact", f"the log's {tiles.CHECKPOINT} is missing", todo)
     with naming(log.public / tiles.CHECKPOINT):
         return signed_checkpoint(raw, key, key.name)[1]
 
