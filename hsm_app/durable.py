@@ -12,20 +12,29 @@ from hsm_app.errors import StoreError
 
 
 def replace_file(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Give a file this content: temporary file, fsync, rename, fsync of the directory. A StoreError changes nothing."""
-    beside = path.with_name(f".{path.name}.new")
+    """Give a file this content in one step: whoever looks, also after power loss, finds the old content or the new.
+
+    StoreError when it cannot be written; nothing is left `beside` it then. What a crash leaves there goes with the next
+    write. The caller sees to it that nobody else writes the same file at the same time (`owning`).
+    """
+    new = beside(path)
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(beside, path)
+        new.unlink(missing_ok=True)  # not written over: its mode may be another, and it may be a link
+        create_file(new, data, mode)
+        try:
+            os.rename(new, path)
+        except BaseException:
+            with suppress(OSError):
+                new.unlink()
+            raise
         sync_directory(path.parent)
     except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
         raise StoreError(f"cannot write {path}: {error.strerror}", "Check free space and rights") from error
+
+
+def beside(path: Path) -> Path:
+    """Return where the next content of a file is written, before it takes the file's place."""
+    return path.with_name(f".{path.name}.new")
 
 
 def create_file(path: Path, data: bytes, mode: int) -> None:

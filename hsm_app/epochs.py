@@ -17,11 +17,10 @@ with the new file, the same way after a crash as without one.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
+from hsm_app.durable import make_directories, replace_file
 from hsm_app.errors import ConfigError, LogError
 from hsm_app.fleet.bundle import verify_logged
 from hsm_app.fleet.manifest import Manifest
@@ -32,7 +31,7 @@ from hsm_app.fleet.root_of_trust import RootOfTrust
 
 
 class Epochs:
-    """The files beside one `manifest.json`. Every method raises ConfigError for a file that it cannot read or write.
+    """The files beside one `manifest.json`. ConfigError for a file that cannot be read, StoreError for a write.
 
     With a root of trust a manifest is entered only with its bundle, and may then change more (`fleet.membership`). With
     `fleet`, certificates are asked for that fleet's groups only: what others hold is theirs to bring along.
@@ -142,45 +141,13 @@ class Epochs:
         return self._directory / f"manifest-{epoch}.json"
 
     def _write(self, path: Path, raw: bytes) -> None:
-        try:
-            self._directory.mkdir(exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"cannot create {self._directory}: {error.strerror}", _RIGHTS) from error
+        make_directories(self._directory, self._manifest.parent)
         replace_file(path, raw)
-
-
-_RIGHTS = "Check free space, and that this user may write there"
 
 
 def read_manifest(path: Path) -> Manifest:
     """Read and check a manifest file. ConfigError when it cannot be read or is none."""
     return parse_manifest(_read(path))
-
-
-def replace_file(path: Path, raw: bytes, mode: int = 0o644) -> None:
-    """Write a file in one step: whoever looks, also after power loss, finds the old content or the new. ConfigError."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        sync_directory(path.parent)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise ConfigError(f"cannot write {path}: {error.strerror}", _RIGHTS) from error
-
-
-def sync_directory(path: Path) -> None:
-    """Make what was renamed or removed in a directory durable. OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _read(path: Path) -> bytes:

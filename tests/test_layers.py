@@ -37,7 +37,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "ceremony": BASE | {"fleet"},
     "evidence": BASE | {"fleet", "tlog", "ceremony"},
     "profiles": BASE | {"fleet"},
-    "epochs": BASE | {"fleet"},
+    "epochs": BASE | {"durable", "fleet"},
     "ports": BASE | PURE,
     "process": frozenset({"errors"}),
     "durable": frozenset({"errors"}),

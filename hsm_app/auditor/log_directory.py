@@ -17,7 +17,8 @@ Opening reads the right edge of the tree, compares it with the signed root, and 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from hsm_app.durable import make_directories, own_directory, replace_file
@@ -29,6 +30,15 @@ from hsm_app.tlog.note import NOTE_LIMIT, Note, VerifierKey, parse_note, sign_no
 
 PUBLIC, SIGNED = "public", "signed-checkpoint"
 _DAMAGED = "Restore the log's directory from a copy that is not older; `hsm-vault auditor verify` shows what fits"
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let a LogError say which file it is about."""
+    try:
+        yield
+    except LogError as error:
+        raise LogError(error.check, f"{path}: {error.what}", error.todo or _DAMAGED) from None
 
 
 class LogDirectory:
@@ -131,7 +141,8 @@ class LogDirectory:
             raise StoreError(
                 f"cannot read {self._root / SIGNED}: {error.strerror}", "Make a log with `hsm-vault auditor init`"
             ) from error
-        note, checkpoint = signed_checkpoint(raw, self._key, self._key.name)
+        with naming(self._root / SIGNED):
+            note, checkpoint = signed_checkpoint(raw, self._key, self._key.name)
         if root_of(checkpoint.size, tiles.reader(checkpoint.size, self.fetch)) != checkpoint.root:
             raise LogError("inclusion", "the log's tiles are not those of the checkpoint that it signed", _DAMAGED)
         return note, checkpoint
@@ -140,7 +151,8 @@ class LogDirectory:
         data = self.fetch(tiles.entries_path(number, width)) if width else b""
         if data is None:
             raise LogError("artifact", f"the log's {tiles.entries_path(number, width)} is missing", _DAMAGED)
-        return tiles.unpack_entries(data, width)
+        with naming(self.public / tiles.entries_path(number, width)):
+            return tiles.unpack_entries(data, width)
 
     def _write_entries(self, size: int, entries: Sequence[bytes]) -> None:
         number, width = divmod(size, tiles.WIDTH)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from hsm_app.auditor.log_directory import LogDirectory
+from hsm_app.auditor.log_directory import LogDirectory, naming
 from hsm_app.errors import LogError
 from hsm_app.tlog import tiles
-from hsm_app.tlog.checkpoint import signed_checkpoint
+from hsm_app.tlog.checkpoint import Checkpoint, signed_checkpoint
 from hsm_app.tlog.merkle import leaf_hash, root_of
 from hsm_app.tlog.note import VerifierKey
 
@@ -34,10 +34,19 @@ def verify_whole(log: LogDirectory, key: VerifierKey) -> Whole:
         level += 1
     if root_of(size, tiles.reader(size, log.fetch)) != log.checkpoint.root:
         raise LogError("inclusion", "the log's entries do not make the root that was signed")
-    _, published = signed_checkpoint(log.fetch(tiles.CHECKPOINT) or b"", key, key.name)
+    published = _published(log, key)
     if published.size > size or root_of(published.size, tiles.reader(size, log.fetch)) != published.root:
         raise LogError("consistency", "the public checkpoint is not of this log")
     return Whole(size, compared, published.size)
+
+
+def _published(log: LogDirectory, key: VerifierKey) -> Checkpoint:
+    raw = log.fetch(tiles.CHECKPOINT)
+    if raw is None:
+        todo = "Give the last `hsm-vault auditor append` again"
+        raise LogError("artifact", f"the log's {tiles.CHECKPOINT} is missing", todo)
+    with naming(log.public / tiles.CHECKPOINT):
+        return signed_checkpoint(raw, key, key.name)[1]
 
 
 def _leaf_hashes(log: LogDirectory, size: int) -> Iterator[bytes]:
@@ -47,7 +56,9 @@ def _leaf_hashes(log: LogDirectory, size: int) -> Iterator[bytes]:
         data = log.fetch(path)
         if data is None:
             raise LogError("artifact", f"the log's {path} is missing")
-        yield from map(leaf_hash, tiles.unpack_entries(data, width))
+        with naming(log.public / path):
+            entries = tiles.unpack_entries(data, width)
+        yield from map(leaf_hash, entries)
 
 
 def _compare(log: LogDirectory, level: int, hashes: Sequence[bytes]) -> int:

@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from hsm_app.ceremony.plan import CeremonyName, Person, Plan, parse_plan
+from hsm_app.ceremony.transcript import LIMIT as TRANSCRIPT_LIMIT
 from hsm_app.cli.files import read_whole, write_once
 from hsm_app.cli.fleet_create import next_steps
 from hsm_app.cli.fleet_options import FleetOptions, development_tenant, fleet_options
@@ -151,4 +152,4 @@ def _ask_without_custodians(plan: Plan, silent: Sequence[str]) -> None:
 
 
 def _digest(path: Path) -> bytes:
-    return hashlib.sha256(read_whole(path)).digest()
+    return hashlib.sha256(read_whole(path, TRANSCRIPT_LIMIT)).digest()

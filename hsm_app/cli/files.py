@@ -8,18 +8,18 @@ from pathlib import Path
 from hsm_app.durable import replace_file
 from hsm_app.errors import ConfigError
 
-LIMIT = 1 << 20  # bytes: whatever these commands read is smaller
+LIMIT = 1 << 20  # bytes: nearly all that these commands read is smaller
 
 
-def read_whole(path: Path) -> bytes:
-    """Return a file's bytes. ConfigError when it cannot be read or has more than 1 MiB."""
+def read_whole(path: Path, limit: int = LIMIT) -> bytes:
+    """Return a file's bytes. ConfigError when it cannot be read or has more than `limit` bytes."""
     try:
         with path.open("rb") as file:
-            data = file.read(LIMIT + 1)
+            data = file.read(limit + 1)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", "Check the path and its rights") from error
-    if len(data) > LIMIT:
-        raise ConfigError(f"{path} has more than {LIMIT} bytes", "Check that it is the right file")
+    if len(data) > limit:
+        raise ConfigError(f"{path} has more than {limit} bytes", "Check that it is the right file")
     return data
 
 

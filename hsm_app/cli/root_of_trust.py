@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from hsm_app.cli.files import read_whole, write_once
-from hsm_app.errors import ConfigError
+from hsm_app.errors import ConfigError, LogError
 from hsm_app.fleet.dsse import sign_envelope
 from hsm_app.fleet.role_keys import KeyAlgorithm, RoleKey
 from hsm_app.fleet.root_of_trust import (
@@ -21,7 +21,8 @@ from hsm_app.fleet.root_of_trust import (
     successor,
 )
 from hsm_app.signers import read_signer
-from hsm_app.tlog.policy import NONE
+from hsm_app.tlog.note import VerifierKey
+from hsm_app.tlog.policy import NONE, parse_policy
 
 DAY = 86_400
 File = click.Path(path_type=Path, dir_okay=False)
@@ -67,7 +68,6 @@ def create(
     --log log.example/fleets+5e... --policy witnesses.txt --out root-of-trust.json
     """
     now = int(time.time())
-    lines = [line for line in read_whole(policy).decode(errors="replace").splitlines() if line.strip()]
     document = encode_root_of_trust(
         namespace=namespace,
         version=version,
@@ -76,7 +76,7 @@ def create(
         auditors=Role(auditor_threshold, tuple(map(_key, auditors))),
         operators=Role(operator_threshold, tuple(map(_key, operators))),
         origin=log_key.split("+", 1)[0],
-        policy=[f"log {log_key}", *lines],
+        policy=_policy_lines(policy, log_key),
         minimum_epoch=minimum_epoch,
         maximum_age=cosigned_within * DAY,
     )
@@ -128,6 +128,19 @@ def _show(document: RootOfTrust) -> None:
             click.echo(f"  {name} ({role.threshold} of {len(role.keys)})  {key.algorithm.value}:{key.public.hex()}")
     for line in document.policy_lines:
         click.echo(f"  {line}")
+
+
+def _policy_lines(path: Path, log_key: str) -> list[str]:
+    """Return a document's policy: the log's line, and the file's. LogError names the file and the line in it."""
+    text = read_whole(path).decode(errors="replace")
+    try:
+        own = parse_policy(text)
+    except LogError as error:
+        raise LogError(error.check, f"{path}: {error.what}", error.todo) from None
+    taken = {endpoint.key.public for endpoint in (*own.logs, *own.witnesses.values())}
+    if VerifierKey.parse(log_key).public in taken:
+        raise LogError("witnesses", f"{path} has the key of --log already", "Take its line out: this command adds it")
+    return [f"log {log_key}", *(line for line in text.splitlines() if line.strip())]
 
 
 def _key(text: str) -> RoleKey:

@@ -9,7 +9,7 @@
 | `policy` | `production`, also when left out: the fleet's assurance has to reach a minimum; or `development` |
 | `fleet` | the fleet's id; when left out, the one that has the record, or the only active one |
 | `tenant`, `account`, `record` | whose record it is; `record` is `backup` when left out |
-| `token_file` | where the host application keeps the current account token (a JWT); read for every operation |
+| `token_file` | where the host application keeps the current account token, a JWT (mode 0600); read each time |
 | `state_directory` | where this device keeps its keys; made when it is missing |
 | `patience_seconds` | how long one operation may go on retrying; 20 when left out |
 

@@ -6,10 +6,12 @@ are those that the statement names, and the two that may lie beside it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NoReturn
 
-from hsm_app.errors import LogError, StoreError
+from hsm_app.errors import ConfigError, LogError
 from hsm_app.evidence.dossier import BESIDE
 from hsm_app.evidence.statement import MOST_FILES, STATEMENT, read_envelope
 from hsm_app.monitor.source import open_source
@@ -19,7 +21,10 @@ MOST_BYTES = 4 * LARGEST  # of all together: whoever shows evidence does not fil
 
 
 def read_evidence(location: str) -> Mapping[str, bytes]:
-    """Return the content of each file by its path. LogError, StoreError, QuorumError when it cannot be read."""
+    """Return the content of each file by its path. ConfigError when it cannot be read, QuorumError when it is away.
+
+    LogError for what is no evidence.
+    """
     files = _from_web(location) if "://" in location else _from_directory(Path(location))
     if STATEMENT not in files:
         raise LogError("artifact", f"{location} holds no {STATEMENT}", "Name the directory or address of the evidence")
@@ -39,16 +44,25 @@ def _from_web(location: str) -> dict[str, bytes]:
 
 def _from_directory(root: Path) -> dict[str, bytes]:
     if not root.is_dir():
-        raise StoreError(f"{root} is no directory", "Name the directory that holds the evidence")
+        raise ConfigError(f"{root} is no directory", "Name the directory that holds the evidence")
     files: dict[str, bytes] = {}
-    for path in sorted(root.rglob("*")):
-        if path.is_dir() and not path.is_symlink():
-            continue
+    for path in sorted(_paths(root)):
         if len(files) == MOST_FILES:
             raise LogError("artifact", f"{root} holds more than {MOST_FILES} files", "Name the evidence alone")
         files[path.relative_to(root).as_posix()] = _content(path)
         _check_size(files, str(root))
     return files
+
+
+def _paths(root: Path) -> Iterator[Path]:
+    """Yield all that is no directory, links to directories too. A directory that cannot be read is no empty one."""
+    for directory, below, names in os.walk(root, onerror=_refuse):
+        links = [name for name in below if os.path.islink(os.path.join(directory, name))]
+        yield from (Path(directory, name) for name in (*names, *links))
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise ConfigError(f"{error.filename} cannot be read: {error.strerror}", "Check the rights to it") from error
 
 
 def _check_size(files: Mapping[str, bytes], location: str) -> None:
@@ -64,4 +78,4 @@ def _content(path: Path) -> bytes:
             raise LogError("artifact", f"{path} has more than {LARGEST} bytes", "Get the evidence again")
         return path.read_bytes()
     except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}", "Check its rights") from error
+        _refuse(error)

@@ -8,7 +8,6 @@ import os
 import socket
 import stat
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,10 +40,11 @@ def parse_address(text: str) -> Address:
 
 
 async def listen(address: Address, factory: Callable[[], asyncio.BaseProtocol]) -> asyncio.Server:
-    """Listen on `address`. ConfigError names the address when it is taken or not ours."""
+    """Listen on `address`. ConfigError names the address when it is taken or not ours, or its path is no socket."""
     loop = asyncio.get_running_loop()
     try:
         if address.path:
+            _holds_socket(Path(address.path))  # one that a killed process left is taken over
             return await loop.create_unix_server(factory, address.path)
         return await loop.create_server(factory, address.host, address.port)
     except OSError as error:
@@ -60,17 +60,29 @@ async def listen_privately(address: Address, factory: Callable[[], asyncio.BaseP
 
     A socket that an ended process has left there is removed.
     """
+    is_left = _holds_socket(Path(address.path))
     door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         os.fchmod(door.fileno(), 0o600)  # before the bind: it gives the file this mode
-        with suppress(FileNotFoundError):
-            if stat.S_ISSOCK(Path(address.path).stat().st_mode):
-                Path(address.path).unlink()
+        if is_left:
+            Path(address.path).unlink()
         door.bind(address.path)
         return await asyncio.get_running_loop().create_unix_server(factory, sock=door)
     except OSError as error:
         door.close()
         raise ConfigError(f"cannot listen on {address}: {error.strerror or error}", "Check the path") from error
+
+
+def _holds_socket(path: Path) -> bool:
+    """Say whether a socket is at `path`, or nothing. ConfigError for anything else, which somebody may want to keep."""
+    try:
+        mode = path.lstat().st_mode
+    except OSError:  # nothing is there, or the bind will say what is wrong
+        return False
+    if not stat.S_ISSOCK(mode):
+        what = "a directory" if stat.S_ISDIR(mode) else "a link" if stat.S_ISLNK(mode) else "a file"
+        raise ConfigError(f"{path} is {what}, no socket", "Move it away, or choose another path for the socket")
+    return True
 
 
 async def dial(address: Address, factory: Callable[[], asyncio.BaseProtocol]) -> None:

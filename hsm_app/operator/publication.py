@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from hsm_app.epochs import replace_file
+from hsm_app.durable import owning, replace_file
 from hsm_app.errors import ConfigError, LogError, QuorumError
 from hsm_app.fleet.bundle import seen_in, verify_bundle
 from hsm_app.fleet.manifest import Fleet, FleetState, Manifest
@@ -73,8 +73,13 @@ class Publishing:
     def run(self, raw: bytes) -> Manifest:
         """Verify a bundle as a client would, keep it, and bring the replicas that run to its epoch.
 
-        Returns its manifest. LogError names the check that failed; QuorumError when too few replicas are there.
+        Returns its manifest. LogError names the check that failed; QuorumError when too few replicas are there;
+        StoreError while another process works on the fleet.
         """
+        with owning(self.directory.root):
+            return self._run(raw)
+
+    def _run(self, raw: bytes) -> Manifest:
         epochs = self.directory.epochs
         current = epochs.current()
         manifest = self._verified(raw, current)

@@ -23,8 +23,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hsm_app.durable import owning
-from hsm_app.epochs import replace_file
+from hsm_app.durable import owning, replace_file
 from hsm_app.errors import ConfigError
 from hsm_app.fleet.manifest import Custody, Fleet, Group, Manifest, Replica
 from hsm_app.fleet.membership import Removal, group_step

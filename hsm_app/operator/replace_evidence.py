@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from hsm_app.epochs import replace_file
+from hsm_app.durable import replace_file
 from hsm_app.errors import ConfigError, LogError
 from hsm_app.evidence.dossier import BUNDLE, FLEET, MANIFEST, NEEDED
 from hsm_app.evidence.statement import STATEMENT, Statement, read_envelope, verify_envelope

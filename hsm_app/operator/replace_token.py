@@ -21,7 +21,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from hsm_app.epochs import Epochs, read_manifest, replace_file, sync_directory
+from hsm_app.durable import replace_file, sync_directory
+from hsm_app.epochs import Epochs, read_manifest
 from hsm_app.errors import ConfigError, TokenError
 from hsm_app.fleet.manifest import Fleet, Group, Manifest, Replica
 from hsm_app.fleet.strict_json import load_document
@@ -30,7 +31,7 @@ from hsm_app.model import ReplicaId
 from hsm_app.operator.fleet_directory import FleetDirectory
 from hsm_app.operator.genesis import PIN_BYTES
 from hsm_app.operator.layout import ReplicaFiles, prepare_softhsm, write_new
-from hsm_app.token.fleet_keys import FleetCommitments, FleetKeys
+from hsm_app.token.fleet_keys import FleetCommitments, read_fleet_keys
 from hsm_app.token.location import TokenLocation
 from hsm_app.token.pin import pin_from_file
 from hsm_app.token.station import TokenStation
@@ -119,7 +120,7 @@ def _make_token(files: ReplicaFiles, donor: ReplicaFiles, fleet: Fleet, old: Rep
             f"fleet root carried from the token of replica {donor.number}, TRUSTED by its security officer; "
             "the keys of the carry destroyed"
         )
-        keys = FleetKeys.from_bytes((files.root / "fleet-keys.bin").read_bytes())
+        keys = read_fleet_keys(files.root / "fleet-keys.bin")
         fresh.check_fleet_keys(keys, commitments_of(fleet))
         fresh.inventory(sealed=False)
         say("the fresh token opens the fleet keys; its inventory holds what it should and nothing else")

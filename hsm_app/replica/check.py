@@ -10,10 +10,11 @@ from hsm_app.errors import ConfigError
 from hsm_app.fleet.manifest import check_window
 from hsm_app.replica.membership import membership
 from hsm_app.replica.settings import ReplicaSettings
-from hsm_app.replica.unlock import check_pin_source, read_fleet_keys
+from hsm_app.replica.unlock import check_pin_source
 from hsm_app.settings import read_settings
 from hsm_app.store.opening import check_postgres
 from hsm_app.store.postgres_place import PostgresPlace
+from hsm_app.token.fleet_keys import read_fleet_keys
 
 
 def check_replica(path: Path) -> tuple[str, ...]:
@@ -23,7 +24,7 @@ def check_replica(path: Path) -> tuple[str, ...]:
     check_window(manifest, int(time.time()))
     fleet = manifest.fleet(settings.fleet)
     membership(fleet, settings)
-    fleet_keys = read_fleet_keys(settings)
+    fleet_keys = read_fleet_keys(settings.fleet_keys)
     if (fleet_keys.kem.public, fleet_keys.opaque.public) != (fleet.kem_public, fleet.opaque_public):
         raise ConfigError(
             f"{settings.fleet_keys} holds the keys of another fleet", f"Copy the fleet keys of {fleet.fleet} there"

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from hsm_app.consensus.sweep import Page, merge_pages
-from hsm_app.epochs import replace_file
+from hsm_app.durable import replace_file
 from hsm_app.errors import QuorumError, VaultError
 from hsm_app.fleet.membership_certificate import SweepCertificate, check_signature
 from hsm_app.model import RecordId, ReplicaId
@@ -67,7 +67,7 @@ class Sweep:
         self.progress: Progress | None = None  # what an earlier process left is read when it is needed
 
     async def run(self) -> None:
-        """Sweep to the end. QuorumError when no majority can be had for long; ConfigError when progress is not kept."""
+        """Sweep to the end. QuorumError when no majority can be had for long; StoreError when progress is not kept."""
         progress = self._read()
         if not progress.is_complete:
             await self._fence()

@@ -7,7 +7,7 @@ from hsm_app.fleet.manifest import Fleet, Manifest
 from hsm_app.replica.membership import membership
 from hsm_app.replica.settings import ReplicaSettings, TokenSettings
 from hsm_app.token.anchor import TokenAnchor
-from hsm_app.token.fleet_keys import FleetCommitments, FleetKeys
+from hsm_app.token.fleet_keys import FleetCommitments, read_fleet_keys
 from hsm_app.token.location import TokenLocation
 from hsm_app.token.owner import TokenOwner
 from hsm_app.token.pin import Pin, pin_from, pin_from_file
@@ -19,7 +19,7 @@ def unlock(settings: ReplicaSettings, manifest: Manifest) -> TokenOwner:
     fleet = manifest.fleet(settings.fleet)
     _, member = membership(fleet, settings)
     location = location_of(settings.token)
-    fleet_keys, pin = read_fleet_keys(settings), read_pin(settings.token)
+    fleet_keys, pin = read_fleet_keys(settings.fleet_keys), read_pin(settings.token)
 
     def opener() -> Pkcs11Token:
         opened = open_replica_token(location, pin, fleet_keys, commitments_of(fleet))
@@ -47,16 +47,6 @@ def commitments_of(fleet: Fleet) -> FleetCommitments:
         seal_check=fleet.seal_check,
         id_check=fleet.id_check,
     )
-
-
-def read_fleet_keys(settings: ReplicaSettings) -> FleetKeys:
-    """Read the wrapped fleet keys. ConfigError when the file cannot be read."""
-    try:
-        return FleetKeys.from_bytes(settings.fleet_keys.read_bytes())
-    except OSError as error:
-        raise ConfigError(
-            f"cannot read {settings.fleet_keys}: {error.strerror}", "Check the path of fleet_keys"
-        ) from error
 
 
 def check_pin_source(token: TokenSettings) -> None:

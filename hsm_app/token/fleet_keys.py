@@ -8,6 +8,7 @@ before anything uses it. The public halves in the file are a convenience: what c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -68,8 +69,21 @@ class FleetKeys:
         return keys
 
 
+def read_fleet_keys(path: Path) -> FleetKeys:
+    """Read the file that `to_bytes` was written to. ConfigError when it cannot be read, or holds something else."""
+    try:
+        return FleetKeys.from_bytes(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}", _COPY) from error
+    except ConfigError as error:
+        raise ConfigError(f"{path} holds no fleet keys", _COPY) from error
+
+
+_COPY = "Copy fleet-keys.bin from another replica"
+
+
 def _no_fleet_keys() -> ConfigError:
-    return ConfigError("the file holds no fleet keys", "Copy fleet-keys.bin from another replica")
+    return ConfigError("the file holds no fleet keys", _COPY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -256,11 +256,15 @@ def test_the_whole_log_is_verified_and_each_damaged_file_is_named(audited: World
     for file in ("tile/0/000.p/1", "tile/entries/000.p/1", "checkpoint"):
         path = audited.auditor / "public" / file
         kept = path.read_bytes()
-        path.write_bytes(bytes(len(kept)))
-        with pytest.raises(LogError):
-            verify_whole(opened.log, key)
+        for damage in (bytes(len(kept)), b"", None):
+            path.unlink() if damage is None else path.write_bytes(damage)
+            with pytest.raises(LogError, match=file):
+                verify_whole(opened.log, key)
         path.write_bytes(kept)
     opened.close()
+    (audited.auditor / "signed-checkpoint").write_bytes(b"no note")
+    with pytest.raises(LogError, match=f"{audited.auditor}/signed-checkpoint: .*`hsm-vault auditor verify` shows"):
+        audited.open()
 
 
 def test_what_changes_is_said_in_words() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from hsm_app.ceremony.catalogue import script_of
 from hsm_app.ceremony.plan import parse_plan
-from hsm_app.ceremony.transcript import EntryKind
+from hsm_app.ceremony.transcript import LIMIT, EntryKind
 from hsm_app.errors import ConfigError, LogError, VaultError
 from hsm_app.operator.ceremonies.journal import Journal
 from hsm_app.operator.ceremonies.run import begin
@@ -49,6 +50,20 @@ def test_who_has_not_signed_yet_may_change_the_mind(ended: Path) -> None:
     well("ceremony", "testimony", ended, "3", "--object", "I saw Dan's words")
     with pytest.raises(ConfigError, match=r"3\.json is signed, and says something else"):
         well("ceremony", "testimony", ended, "3")
+
+
+def test_people_sign_about_a_transcript_as_long_as_one_may_be(tmp_path: Path) -> None:
+    """A ceremony of many days with many exception sheets: what an audit reads, a participant can sign."""
+    (tmp_path / "plan.toml").write_text(plan_text())
+    (tmp_path / "script.md").touch()
+    long = bytes(LIMIT)
+    (tmp_path / "transcript.jsonl").write_bytes(long)
+    well("ceremony", "testimony", tmp_path, "3")
+    said = json.loads((tmp_path / "testimonies/3.json").read_text())
+    assert said["transcript_sha256"] == hashlib.sha256(long).hexdigest()
+    (tmp_path / "transcript.jsonl").write_bytes(long + b"x")
+    with pytest.raises(ConfigError, match=rf"transcript\.jsonl has more than {LIMIT} bytes"):
+        well("ceremony", "testimony", tmp_path, "3")
 
 
 INTERRUPTED = {

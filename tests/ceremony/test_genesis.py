@@ -22,7 +22,7 @@ from hsm_app.operator.ceremonies.standing import standing
 from hsm_app.token.keyspec import TRUSTED, TRUSTED_KEY
 from hsm_app.token.location import find_token, load_module, login_officer
 from hsm_app.token.station import TokenStation
-from tests.ceremony.plans import KEY, plan_text
+from tests.ceremony.plans import KEY, PEOPLE, plan_text
 from tests.ceremony.room import REASON, ScriptedRoom
 from tests.ceremony.stage import MAINTAINED, READ_ALOUD, Rehearsal, officer_opens, shares
 from tests.evidence.example_software import FILES, SOFTWARE
@@ -356,3 +356,18 @@ def test_nothing_begins_where_one_key_would_sign_for_two(tmp_path: Path) -> None
     with pytest.raises(ConfigError, match="in the plan Cleo and Dan have the same key"):
         Rehearsal(tmp_path / "ceremony", plan_text(keys=keys)).play()
     assert not (tmp_path / "ceremony").exists()
+
+
+UNTYPABLE = {"custodian": "Grant Mason", "fleet": "academic-acid"}
+
+
+@pytest.mark.parametrize("of", UNTYPABLE)
+def test_nothing_begins_with_a_name_that_nobody_could_type(tmp_path: Path, of: str) -> None:
+    """The terminal takes it for words of a share, each time, and clears the screen. Both names are asked for."""
+    name = UNTYPABLE[of]
+    people = [(name if of == role and number == 2 else each, role) for number, (each, role) in enumerate(PEOPLE)]
+    text = plan_text(people=people, **({"fleet": name} if of == "fleet" else {}))
+    with pytest.raises(ConfigError, match=f"the {of}'s name '{name}' reads like words of a share") as caught:
+        Rehearsal(tmp_path / "ceremony", text).play()
+    assert not (tmp_path / "ceremony").exists()
+    assert "initial" in caught.value.todo

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,6 +108,22 @@ def test_parties_who_sign_at_home_reach_a_threshold_together(tmp_path: Path) -> 
         well("root-of-trust", "check", tmp_path / "1.json", tmp_path / "few.dsse")
     well("namespace", "combine", *signed, "--out", tmp_path / "all.dsse")
     assert "version 2" in well("root-of-trust", "check", tmp_path / "1.json", tmp_path / "all.dsse")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("\n# ours\n\nwitnes w1 x\nquorum none\n", "policy: line 4 of the policy is none of log, witness"),
+        ("# ours\n\n", "policy: the policy has no quorum line"),
+        (f"quorum none\nlog {LOG.text}\n", "policy has the key of --log already"),
+    ],
+)
+def test_a_fault_in_a_policy_is_found_in_the_file_that_was_given(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "policy").write_text(text)
+    keys = [well("namespace", "keygen", "--out", tmp_path / f"{name}.pem").strip() for name in ("a", "b")]
+    with pytest.raises(LogError, match=re.escape(f"{tmp_path}/{said}")):
+        well("root-of-trust", "create", "--namespace", "vault.example", "--auditor", keys[0], "--operator", keys[1],
+             "--log", LOG.text, "--policy", tmp_path / "policy", "--out", tmp_path / "root.json")  # fmt: skip
 
 
 def test_counter_signatures_of_two_operators_are_one_envelope(audited: World, tmp_path: Path) -> None:

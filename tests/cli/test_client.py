@@ -267,6 +267,7 @@ class TestConfiguration:
         (place / "client.toml").write_text(
             config.read_text().replace('"manifest.json"', f'"{config.parent}/manifest.json"')
         )
+        (place / "token").touch(0o600)
         (place / "token").write_text("a.b.c")
         monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
         monkeypatch.setenv("HOME", str(tmp_path / "home"))

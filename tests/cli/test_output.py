@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from hsm_app.cli.new_code import NewCode, hand_over
 from hsm_app.errors import ConfigError
 from hsm_app.key_files import make_key_file
 from hsm_app.operator.tenant import replace_token_file
+from tests.cli.command import run_without_privileges
 
 
 @pytest.mark.parametrize("words", [("token", "profile"), ("ceremony", "plan", "rehearsal"), ("--help",)])
@@ -34,10 +34,9 @@ def test_a_full_disk_behind_the_output_is_said(words: tuple[str, ...]) -> None:
 def test_a_file_that_may_not_even_be_looked_for_is_named(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o000)
-    as_others = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
     look = "from pathlib import Path; from hsm_app.cli import main; "
     look += f"main.cli.main = lambda **_: Path({str(closed / 'epoch')!r}).exists(); main.main()"
-    done = subprocess.run([*as_others, sys.executable, "-c", look], capture_output=True, text=True, check=False)
+    done = run_without_privileges("-c", look)
     assert (done.returncode, done.stderr.count("\n"), f"cannot use {closed}/epoch" in done.stderr) == (3, 1, True), (
         done.stderr
     )

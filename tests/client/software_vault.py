@@ -295,6 +295,7 @@ def write_client(home: Path, vault: SoftwareVault) -> Path:
     """Write what a new device has: the configuration, the manifest and an account token; no state."""
     home.mkdir(parents=True, exist_ok=True)
     (home / "manifest.json").write_bytes(vault.manifest.raw)
+    (home / "token").touch(0o600)
     (home / "token").write_text("a.b.c")
     path = home / "client.toml"
     path.write_text(

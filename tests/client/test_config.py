@@ -41,6 +41,7 @@ def _today(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def write(home: Path, text: str = GOOD) -> Path:
     (home / "manifest.json").write_bytes(MANIFEST)
+    (home / "token").touch(0o600)
     (home / "token").write_text("header.claims.signature\n")
     path = home / "client.toml"
     path.write_text(text)
@@ -189,6 +190,18 @@ def test_a_token_file_is_refused_that_is(tmp_path: Path, token: bytes) -> None:
     (tmp_path / "token").write_bytes(token)
     with pytest.raises(ConfigError, match="holds no account token"):
         check(path)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o622])
+def test_a_token_file_that_others_may_use_is_refused(tmp_path: Path, mode: int) -> None:
+    """Whoever reads it can spend the account's guesses; whoever writes it has this device speak for another account."""
+    path = write(tmp_path)
+    (tmp_path / "token").chmod(mode)
+    with pytest.raises(ConfigError, match=rf"token_file: others may use {tmp_path}/token.*chmod 600 {tmp_path}/token"):
+        check(path)
+    made = opened(path)
+    with pytest.raises(ConfigError, match="others may use"):
+        made.account_token()
 
 
 def jwt(claims: bytes) -> bytes:

@@ -22,6 +22,7 @@ from hsm_app.evidence.beliefs import Beliefs
 from hsm_app.evidence.dossier import BUNDLE, FLEET, MANIFEST, SIGNATURE, TRANSCRIPT
 from hsm_app.evidence.software import encode_software
 from hsm_app.evidence.statement import STATEMENT, encode_statement, parse_statement, sign_statement
+from hsm_app.fleet.manifest import Replica
 from hsm_app.fleet.manifest_encoding import encode_manifest
 from hsm_app.fleet.manifest_json import parse_fleet, parse_manifest
 from hsm_app.fleet.role_keys import KeyAlgorithm, RoleKey, Signer
@@ -58,8 +59,8 @@ def pack_wheel(path: Path) -> Path:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FirstToken:
-    """Signs with the first token's replica-identity, whatever it is given."""
+class OpenedToken:
+    """Signs with the token's replica-identity, whatever it is given."""
 
     station: TokenStation
     key: RoleKey
@@ -69,10 +70,46 @@ class FirstToken:
 
 
 @dataclass(frozen=True)
-class Deployment:
-    """`keys` holds key-N of each participant. Shared: look only, and change what `files` returns."""
+class Published:
+    """A ceremony that was played, and its evidence. Shared: look only, and change what `files` returns."""
 
     rehearsal: Rehearsal
+
+    @property
+    def evidence(self) -> Path:
+        return self.rehearsal.root / "evidence"
+
+    @property
+    def files(self) -> Files:
+        return dict(self._files)
+
+    @cached_property
+    def _files(self) -> Mapping[str, bytes]:
+        return read_evidence(str(self.evidence))
+
+    def opened(self, replica: Replica) -> OpenedToken:
+        """Open the token of a replica, which the caller closes."""
+        ceremony = self.rehearsal.ceremony
+        token = ceremony.plan.tokens[replica.replica - 1]
+        station = TokenStation(ceremony.place.location(ceremony.plan, token))
+        station.open(ceremony.place.files(replica.replica).pin.read_text().strip())
+        return OpenedToken(station=station, key=RoleKey(KeyAlgorithm.ES256, replica.identity_public))
+
+    def signed_anew(self, files: Mapping[str, bytes], signer: Signer, previous: bytes | None, **words: str) -> Files:
+        """Return these files with a transcript's signature, statement, manifest and log that are of them."""
+        kept = {path: content for path, content in files.items() if path not in LEFT_OUT}
+        kept[SIGNATURE] = signer.sign(kept[TRANSCRIPT])
+        statement = encode_statement(files=kept, previous=previous, **words)
+        entry = replace(parse_fleet(kept[FLEET]), evidence_sha256=parse_statement(statement).digest)
+        manifest = with_fleet(self.files[MANIFEST], entry)
+        bundle = trust.Log().bundle(trust.entry_of(manifest))
+        return {**kept, STATEMENT: sign_statement(statement, signer), MANIFEST: manifest, BUNDLE: bundle}
+
+
+@dataclass(frozen=True)
+class Deployment(Published):
+    """`keys` holds key-N of each participant."""
+
     keys: Path
     wheel: Path
 
@@ -101,6 +138,7 @@ class Deployment:
         for number in range(1, len(PEOPLE) + 1):
             said = ("--object", objections[number]) if number in objections else ()
             made.testify(number, *said, signs=number not in silent)
+        (made.root / "testimonies/.2.json.new").write_bytes(b"{")  # a crash left it, and nobody wrote the file again
         (root / "root-of-trust.json").write_bytes(made.trusted.raw)
         well("ceremony", "publish", made.root, "--module", softhsm(), "--root-of-trust", root / "root-of-trust.json")
         manifest = (made.evidence / MANIFEST).read_bytes()
@@ -119,20 +157,8 @@ class Deployment:
         return self.rehearsal.root
 
     @property
-    def evidence(self) -> Path:
-        return self.root / "evidence"
-
-    @property
     def trusted(self) -> RootOfTrust:
         return trust.root_of_trust()
-
-    @property
-    def files(self) -> Files:
-        return dict(self._files)
-
-    @cached_property
-    def _files(self) -> Mapping[str, bytes]:
-        return read_evidence(str(self.evidence))
 
     @cached_property
     def beliefs(self) -> Beliefs:
@@ -140,27 +166,16 @@ class Deployment:
         return Beliefs(now=int(time.time()), root_of_trust=self.trusted, wheel=wheel_files(self.wheel))
 
     @cached_property
-    def first_token(self) -> FirstToken:
+    def first_token(self) -> OpenedToken:
         """Opened once, and held until the end."""
-        plan = self.rehearsal.ceremony.plan
-        station = TokenStation(self.rehearsal.ceremony.place.location(plan, plan.tokens[0]))
-        station.open((self.root / "replica-1/pin").read_text().strip())
-        first = parse_fleet(self.files[FLEET]).groups[0].replicas[0]
-        return FirstToken(station=station, key=RoleKey(KeyAlgorithm.ES256, first.identity_public))
+        return self.opened(parse_fleet(self.files[FLEET]).groups[0].replicas[0])
 
     def testify(self, number: int, *more: str, signs: bool = True) -> None:
         let_testify(self.root, self.keys, number, *more, signs=signs)
 
     def remade(self, files: Mapping[str, bytes], signer: Signer | None = None, ceremony: str = "genesis") -> Files:
-        """Return these files with a transcript's signature, statement, manifest and log that are of them."""
-        signer = signer or self.first_token
-        kept = {path: content for path, content in files.items() if path not in LEFT_OUT}
-        kept[SIGNATURE] = signer.sign(kept[TRANSCRIPT])
-        statement = encode_statement(fleet=self.fleet, ceremony=ceremony, assurance="self-asserted", files=kept)
-        entry = replace(parse_fleet(kept[FLEET]), evidence_sha256=parse_statement(statement).digest)
-        manifest = with_fleet(self.files[MANIFEST], entry)
-        bundle = trust.Log().bundle(trust.entry_of(manifest))
-        return {**kept, STATEMENT: sign_statement(statement, signer), MANIFEST: manifest, BUNDLE: bundle}
+        said = {"fleet": self.fleet, "ceremony": ceremony, "assurance": "self-asserted"}
+        return self.signed_anew(files, signer or self.first_token, None, **said)
 
     @property
     def fleet(self) -> str:

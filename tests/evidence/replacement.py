@@ -10,27 +10,25 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
 from hsm_app.evidence.audit import audit_chain
-from hsm_app.evidence.dossier import BUNDLE, FLEET, MANIFEST, SIGNATURE, TRANSCRIPT
-from hsm_app.evidence.statement import STATEMENT, encode_statement, parse_statement, read_envelope, sign_statement
+from hsm_app.evidence.dossier import FLEET
+from hsm_app.evidence.statement import STATEMENT, read_envelope
 from hsm_app.evidence.verdict import Verdicts
 from hsm_app.fleet.manifest import Manifest, Replica
 from hsm_app.fleet.manifest_json import parse_fleet
 from hsm_app.fleet.membership_manifests import with_replica, without_replica
-from hsm_app.fleet.role_keys import KeyAlgorithm, RoleKey, Signer
-from hsm_app.monitor.evidence_source import read_evidence
+from hsm_app.fleet.role_keys import Signer
 from hsm_app.operator.fleet_directory import FleetDirectory, open_fleet_directory
 from hsm_app.operator.replace_evidence import complete_evidence, evidence_of, prove_evidence
-from hsm_app.token.station import TokenStation
 from tests.ceremony.plans import PEOPLE, plan_text
 from tests.ceremony.stage import Rehearsal
 from tests.cli.command import well
-from tests.evidence.deployment import LEFT_OUT, Deployment, Files, FirstToken, let_testify, measured, with_fleet
+from tests.evidence.deployment import Deployment, Files, OpenedToken, Published, let_testify, measured
 from tests.fleet import trust
 from tests.token.fresh import softhsm
 
@@ -41,11 +39,10 @@ NAMED: bytes = b"as it was"  # the statement before, as the honest evidence name
 
 
 @dataclass(frozen=True)
-class Replaced:
-    """`old` is the fleet's genesis, `without` the manifest that does not list the replica. Shared: look only."""
+class Replaced(Published):
+    """`old` is the fleet's genesis, `without` the manifest that does not list the replica."""
 
     old: Deployment
-    rehearsal: Rehearsal
     without: Manifest
     member: Replica
 
@@ -64,7 +61,7 @@ class Replaced:
         for number in range(1, len(PEOPLE) + 1):
             let_testify(rehearsal.root, old.keys, number)
         well("ceremony", "publish", rehearsal.root, "--module", softhsm())
-        made = cls(old, rehearsal, *_entered(open_fleet_directory(old.root), rehearsal.root))
+        made = cls(rehearsal, old, *_entered(open_fleet_directory(old.root), rehearsal.root))
         try:
             yield made
         finally:
@@ -72,27 +69,13 @@ class Replaced:
                 made.new_token.station.close()
 
     @property
-    def evidence(self) -> Path:
-        return self.rehearsal.root / "evidence"
-
-    @property
     def directory(self) -> FleetDirectory:
         return open_fleet_directory(self.old.root)
 
-    @property
-    def files(self) -> Files:
-        return dict(self._files)
-
     @cached_property
-    def _files(self) -> Mapping[str, bytes]:
-        return read_evidence(str(self.evidence))
-
-    @cached_property
-    def new_token(self) -> FirstToken:
-        plan = self.rehearsal.ceremony.plan
-        station = TokenStation(self.rehearsal.ceremony.place.location(plan, plan.tokens[REPLICA - 1]))
-        station.open((self.old.root / f"replica-{REPLICA}/pin").read_text().strip())
-        return FirstToken(station=station, key=RoleKey(KeyAlgorithm.ES256, self.member.identity_public))
+    def new_token(self) -> OpenedToken:
+        """Opened once, and held until the end."""
+        return self.opened(self.member)
 
     def audit(self, *evidence: Mapping[str, bytes]) -> list[Verdicts]:
         """Audit a chain, by somebody who has everything else that one can bring."""
@@ -105,17 +88,9 @@ class Replaced:
         previous: bytes | None = NAMED,
         words: Mapping[str, str] = MappingProxyType({}),
     ) -> Files:
-        """Return these files with a transcript's signature, statement, manifest and log that are of them."""
-        signer = signer or self.new_token
         previous = read_envelope(self.files[STATEMENT]).previous if previous is NAMED else previous
-        kept = {path: content for path, content in files.items() if path not in LEFT_OUT}
-        kept[SIGNATURE] = signer.sign(kept[TRANSCRIPT])
         said = {"fleet": self.old.fleet, "ceremony": "replace-token", "assurance": "self-asserted", **words}
-        statement = encode_statement(files=kept, previous=previous, **said)
-        entry = replace(parse_fleet(kept[FLEET]), evidence_sha256=parse_statement(statement).digest)
-        manifest = with_fleet(self.files[MANIFEST], entry)
-        bundle = trust.Log().bundle(trust.entry_of(manifest))
-        return {**kept, STATEMENT: sign_statement(statement, signer), MANIFEST: manifest, BUNDLE: bundle}
+        return self.signed_anew(files, signer or self.new_token, previous, **said)
 
 
 def _entered(directory: FleetDirectory, ceremony: Path) -> tuple[Manifest, Replica]:

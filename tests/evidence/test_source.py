@@ -12,6 +12,7 @@ from hsm_app.monitor import evidence_source
 from hsm_app.monitor.evidence_source import read_evidence
 from hsm_app.net.address import Address
 from hsm_app.net.http import HttpServer, Reply
+from tests.cli.command import run_without_privileges
 from tests.evidence.deployment import Deployment
 
 
@@ -45,3 +46,17 @@ def test_links_are_not_followed(deployment: Deployment, tmp_path: Path, target: 
     (tmp_path / "link").symlink_to(deployment.evidence / target)
     with pytest.raises(LogError, match="link is no regular file"):
         read_evidence(str(tmp_path))
+
+
+@pytest.mark.parametrize("closed", ["", "testimonies", STATEMENT], ids=["all", "a directory in it", "a file"])
+def test_evidence_that_may_not_be_read_is_not_taken_for_evidence_that_is_missing(tmp_path: Path, closed: str) -> None:
+    (tmp_path / "evidence/testimonies").mkdir(parents=True)
+    (tmp_path / "evidence" / STATEMENT).write_bytes(b"{}")
+    path = tmp_path / "evidence" / closed
+    path.chmod(0o000)
+    done = run_without_privileges("-m", "hsm_app.cli.main", "audit", str(tmp_path / "evidence"))
+    path.chmod(0o700)
+    assert (done.returncode, done.stderr) == (
+        3,
+        f"hsm-vault: {path} cannot be read: Permission denied. Check the rights to it\n",
+    )

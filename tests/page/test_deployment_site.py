@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from hsm_app.durable import own_directory
+from hsm_app.durable import beside as beside_file
+from hsm_app.durable import own_directory, replace_file
 from hsm_app.errors import ConfigError, LogError, StoreError, VaultError
 from hsm_app.evidence.checks import CHECKS
 from hsm_app.evidence.dossier import PLAN
@@ -160,6 +163,55 @@ def test_after_a_crash_between_the_renames_the_older_site_comes_back_first(site:
     assert content(site) == {**before, "CNAME": b"mine"}
     (site / "CNAME").unlink()
     replace_site(site, NEW)
+    assert beside(site) == ["site"]
+
+
+OTHERS = {
+    "a directory with files": lambda path: (path.mkdir(), (path / "thesis.txt").write_text("mine")),
+    "a directory of directories": lambda path: (path / "photos").mkdir(parents=True),
+    "a file": lambda path: path.write_text("mine"),
+    "a link": lambda path: path.symlink_to(path.parent / "site"),
+}
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["an older site", "no site"])
+@pytest.mark.parametrize("name", [".site.new", ".site.old"])
+@pytest.mark.parametrize("make", OTHERS.values(), ids=OTHERS)
+def test_what_somebody_else_has_beside_the_site_stays(
+    site: Path, make: Callable[[Path], object], name: str, is_there: bool
+) -> None:
+    if not is_there:
+        shutil.rmtree(site)
+    make(site.with_name(name))
+    before = list(site.parent.rglob("*"))
+    with pytest.raises(ConfigError, match=re.escape(str(site.with_name(name)))):
+        replace_site(site, NEW)
+    assert list(site.parent.rglob("*")) == before
+
+
+@pytest.mark.parametrize("writes", range(4))
+def test_what_a_crash_left_of_a_new_site_goes(site: Path, monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
+    """The process ends between any two writes, or in the middle of one, and cleans up nothing."""
+    done = []
+
+    def dies(path: Path, data: bytes) -> None:
+        if len(done) == writes:
+            beside_file(path).write_bytes(data[:1])
+            raise KeyboardInterrupt
+        done.append(path)
+        replace_file(path, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(site_module, "replace_file", dies)
+        patched.setattr(shutil, "rmtree", lambda *_, **__: None)
+        if writes < 3:
+            with pytest.raises(KeyboardInterrupt):
+                replace_site(site, NEW)
+        else:
+            replace_site(site, NEW)
+    assert len(beside(site)) == 2
+    replace_site(site, {**NEW, "later": b"3"})
+    assert set(content(site)) == {*NEW, "later", LIST}
     assert beside(site) == ["site"]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hsm_app.errors import ConfigError, ProtocolError
-from hsm_app.net.address import Address
+from hsm_app.net.address import Address, listen
 from hsm_app.operator.door_client import DoorClosedError, call
 from hsm_app.replica.operator_door import Handler, OperatorDoor
 from hsm_app.wire.frames import encode_frame
@@ -78,9 +78,16 @@ async def test_what_a_killed_process_left_is_taken_over_and_no_other_file(tmp_pa
     async with opened(tmp_path / "door") as address:
         assert await asked(address, "echo", b"a") == b"aa"
     (tmp_path / "file").write_text("precious")
-    with pytest.raises(ConfigError, match="cannot listen"):
-        await OperatorDoor({}, lambda _: None).start(Address(path=str(tmp_path / "file")))
+    (tmp_path / "link").symlink_to("nowhere")
+    for name, what in (("file", "a file"), ("", "a directory"), ("link", "a link")):
+        with pytest.raises(ConfigError, match=rf"{tmp_path / name} is {what}, no socket\. Move it away") as caught:
+            await OperatorDoor({}, lambda _: None).start(Address(path=str(tmp_path / name)))
+        assert "in use" not in str(caught.value)
+        with pytest.raises(ConfigError, match="no socket"):
+            await listen(Address(path=str(tmp_path / name)), asyncio.Protocol)
     assert (tmp_path / "file").read_text() == "precious"
+    with pytest.raises(ConfigError, match=r"cannot listen on .*nowhere"):
+        await OperatorDoor({}, lambda _: None).start(Address(path=str(tmp_path / "nowhere/door")))
 
 
 async def test_a_bug_ends_the_process_and_the_caller_hears_that_it_is_away(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hsm_app.epochs import Epochs
-from hsm_app.errors import ConfigError, LogError, QuorumError, VaultError
+from hsm_app.errors import ConfigError, LogError, QuorumError, StoreError
 from hsm_app.fleet.manifest import Custody, FleetState, Manifest
 from hsm_app.fleet.manifest_json import parse_manifest
 from hsm_app.replica.published import LOOK_AGAIN, Published
@@ -172,5 +172,5 @@ def test_a_root_of_trust_that_has_expired_lets_nothing_in(place: Place) -> None:
 
 def test_a_full_disk_is_said_and_nothing_is_kept(place: Place, tmp_path: Path) -> None:
     (tmp_path / "epochs").write_bytes(b"in the way")
-    with pytest.raises(VaultError, match="cannot create"):
+    with pytest.raises(StoreError, match="cannot create"):
         place.published.keep(bundle(FIRST))

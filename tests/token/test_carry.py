@@ -15,7 +15,7 @@ from pkcs11 import Attribute, KeyType, ObjectClass, Session
 from hsm_app.errors import ConfigError, TokenError
 from hsm_app.model import WrappedKey
 from hsm_app.token import keyspec as ks
-from hsm_app.token.fleet_keys import FleetKeys
+from hsm_app.token.fleet_keys import FleetKeys, read_fleet_keys
 from hsm_app.token.inventory import check_inventory, check_root, replica_objects
 from hsm_app.token.location import TokenLocation
 from hsm_app.token.objects import NO_DEFAULTS, find_one, make_ec_pair
@@ -277,7 +277,7 @@ def test_a_station_that_dies_is_a_token_error(tmp_path: Path) -> None:
     station.close()
 
 
-def test_fleet_keys_have_one_encoding(sealed_token: ReplicaToken) -> None:
+def test_fleet_keys_have_one_encoding(sealed_token: ReplicaToken, tmp_path: Path) -> None:
     keys = sealed_token.fleet_keys
     data = keys.to_bytes()
     assert FleetKeys.from_bytes(data) == keys
@@ -285,6 +285,13 @@ def test_fleet_keys_have_one_encoding(sealed_token: ReplicaToken) -> None:
     for wrong in damaged:
         with pytest.raises(ConfigError, match="holds no fleet keys"):
             FleetKeys.from_bytes(wrong)
+        (tmp_path / "keys").write_bytes(wrong)
+        with pytest.raises(ConfigError, match=f"{tmp_path}/keys holds no fleet keys"):
+            read_fleet_keys(tmp_path / "keys")
+    with pytest.raises(ConfigError, match=f"cannot read {tmp_path}/none"):
+        read_fleet_keys(tmp_path / "none")
+    (tmp_path / "keys").write_bytes(data)
+    assert read_fleet_keys(tmp_path / "keys") == keys
     text = replace(keys, kem=WrappedKey(blob=keys.kem.blob, public="text"))  # type: ignore[arg-type]
     with pytest.raises(ConfigError):
         FleetKeys.from_bytes(text.to_bytes())

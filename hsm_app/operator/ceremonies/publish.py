@@ -42,7 +42,7 @@ from hsm_app.operator.fleet_directory import ROOT_OF_TRUST
 from hsm_app.operator.fleet_files import FleetPlan, fleet_entry, fleet_manifest, write_fleet_files
 from hsm_app.operator.genesis import Genesis
 from hsm_app.operator.layout import ReplicaFiles
-from hsm_app.token.fleet_keys import FleetCommitments, FleetKeys
+from hsm_app.token.fleet_keys import FleetCommitments, read_fleet_keys
 from hsm_app.token.location import TokenLocation
 from hsm_app.token.pin import pin_from_file
 from hsm_app.token.station import TokenStation
@@ -81,7 +81,7 @@ def read_genesis(root: Path, plan: Plan) -> tuple[Genesis, int]:
     made = done["fleet-keys"]
     genesis = Genesis(
         replicas=tuple(_replica(token.replica, done[f"keys-{token.replica}"]) for token in plan.tokens),
-        fleet_keys=FleetKeys.from_bytes((root / "fleet-keys.bin").read_bytes()),
+        fleet_keys=read_fleet_keys(root / "fleet-keys.bin"),
         commitments=FleetCommitments(
             kem_public=bytes.fromhex(made["kem_public"]),
             opaque_public=bytes.fromhex(made["opaque_public"]),
@@ -185,7 +185,8 @@ def _more(root: Path) -> Iterator[str]:
     for directory in (TESTIMONIES, TOKENS, ATTESTATIONS):
         for path in sorted((root / directory).rglob("*")):
             unsigned = directory == TESTIMONIES and path.suffix == ".json" and not _is_signed(path)
-            if path.is_file() and not unsigned:
+            was_cut_short = path.name.startswith(".")  # a write that a crash ended (`durable.replace_file`)
+            if path.is_file() and not unsigned and not was_cut_short:
                 yield path.relative_to(root).as_posix()
 
 

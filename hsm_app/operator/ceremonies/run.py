@@ -24,7 +24,7 @@ from hsm_app.ceremony.plan import Person, Plan, parse_plan
 from hsm_app.ceremony.room import Room
 from hsm_app.ceremony.script import Deed, Script
 from hsm_app.ceremony.transcript import SCHEMA, EntryKind
-from hsm_app.ceremony.words import fingerprint_words
+from hsm_app.ceremony.words import fingerprint_words, is_like_a_share
 from hsm_app.durable import owning, replace_file
 from hsm_app.errors import ConfigError, LogError
 from hsm_app.evidence.participants import check_own_keys, key_of
@@ -80,9 +80,11 @@ class Ceremony:
 def begin(ceremony: Ceremony, room: Room) -> None:
     """Make the directory, begin the transcript, and play.
 
-    ConfigError when the directory holds something, or a participant's key is none, or another's: who could sign?
+    ConfigError when the directory holds something, when a participant's key is none, or another's (who could sign?), or
+    when a name that people are asked for reads like words of a share, which no question takes (`TerminalRoom.ask`).
     """
     people = ceremony.plan.people
+    _check_names(ceremony.plan)
     for person in people:
         _check_key(person)
     try:
@@ -95,6 +97,16 @@ def begin(ceremony: Ceremony, room: Room) -> None:
     make_directory(root)
     with owning(root):
         _play(ceremony, _prepare(ceremony), room)
+
+
+def _check_names(plan: Plan) -> None:
+    asked_for = [("fleet", plan.fleet), *(("custodian", person.name) for person in plan.custodians)]
+    for of, name in asked_for:
+        if is_like_a_share(name):
+            raise ConfigError(
+                f"the {of}'s name {name!r} reads like words of a share, which are never taken as an answer",
+                "Write it in another way, such as with an initial or a title, and announce plan and script anew",
+            )
 
 
 def go_on(ceremony: Ceremony, room: Room) -> None:

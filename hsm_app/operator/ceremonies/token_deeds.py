@@ -23,7 +23,7 @@ from hsm_app.operator.ceremonies.hall import Hall
 from hsm_app.operator.ceremonies.play import Does, Outcome
 from hsm_app.operator.layout import write_new
 from hsm_app.operator.replace_token import commitments_of
-from hsm_app.token.fleet_keys import FleetCommitments, FleetKeys
+from hsm_app.token.fleet_keys import FleetCommitments, read_fleet_keys
 from hsm_app.token.keyspec import ORIGIN, ROOT, TRANSPORT
 from hsm_app.token.station import TokenStation
 
@@ -146,7 +146,7 @@ class TokenDeeds:
 
     def check_fleet_keys(self, step: Step) -> Outcome:
         """Prove that a token opens the fleet's keys, and that they are the ones that were written down."""
-        keys = FleetKeys.from_bytes((self._hall.place.home / FLEET_KEYS).read_bytes())
+        keys = read_fleet_keys(self._hall.place.home / FLEET_KEYS)
         self._hall.token(step.replica).check_fleet_keys(keys, self.commitments())
         return Outcome(results={"opens": True}, says=("It opens all four, and they are the ones that were named.",))
 
