@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hsm_app.epochs import Epochs
+from hsm_app.epochs import Epochs, replace_file
 from hsm_app.errors import ConfigError
 from hsm_app.fleet.manifest import Fleet, Manifest, Replica
+from hsm_app.fleet.membership import Removal, group_step
 from hsm_app.fleet.root_of_trust import RootOfTrust
 from hsm_app.model import FleetId
 from hsm_app.root_files import read_trusted_root
 
 ROOT_OF_TRUST = "root-of-trust.json"
+DIGEST_LINE = re.compile(r'^manifest_sha256 = ".*"$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,20 @@ class FleetDirectory:
                         return group.group, member
         raise ConfigError(f"the fleet has no replica {replica}", "Check the plan")
 
+    def is_removed(self, before: Manifest, current: Manifest, replica: int) -> bool:
+        """Say whether the step from one manifest to the next removes a replica."""
+        pairs = zip(self.fleet(before).groups, self.fleet(current).groups, strict=True)
+        steps = [group_step(old, new) for old, new in pairs]
+        return any(isinstance(step, Removal) and step.replica.replica == replica for step in steps)
+
+    def exchange_manifest(self, manifest: Manifest) -> None:
+        """Give clients the manifest, and last of all the directory: its `manifest.json` says that the step is taken."""
+        client = self.root / "client.toml"
+        if client.exists():
+            line = f'manifest_sha256 = "{manifest.digest.hex()}"'
+            replace_file(client, DIGEST_LINE.sub(line, client.read_text()).encode())
+        replace_file(self.root / "manifest.json", manifest.raw)
+
     def check_settled(self, replica: int) -> None:
         """ConfigError while the next epoch was issued and lists a replica: the token that it names has to stay."""
         following = self.epochs.past(self.epochs.current().epoch + 1)
@@ -52,7 +69,8 @@ class FleetDirectory:
         if following is not None and any(member.replica == replica for group in listed for member in group.replicas):
             raise ConfigError(
                 f"epoch {following.epoch}, which lists replica {replica}, is under way",
-                "Finish it first: hsm-vault fleet replace-replica, or namespace publish",
+                "Finish it first: hsm-vault fleet replace-replica (if the token that it lists died: with "
+                "--new-token-died), or namespace publish",
             )
 
 
