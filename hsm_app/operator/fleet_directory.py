@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,11 +49,23 @@ class FleetDirectory:
                         return group.group, member
         raise ConfigError(f"the fleet has no replica {replica}", "Check the plan")
 
-    def is_removed(self, before: Manifest, current: Manifest, replica: int) -> bool:
-        """Say whether the step from one manifest to the next removes a replica."""
+    def removed(self, before: Manifest, current: Manifest) -> list[int]:
+        """Return the numbers of the replicas that the step from one manifest to the next removes."""
         pairs = zip(self.fleet(before).groups, self.fleet(current).groups, strict=True)
         steps = [group_step(old, new) for old, new in pairs]
-        return any(isinstance(step, Removal) and step.replica.replica == replica for step in steps)
+        return [int(step.replica.replica) for step in steps if isinstance(step, Removal)]
+
+    def check_out_for_good(self, replicas: Collection[int]) -> None:
+        """ConfigError when the present epoch removed a replica that is not among these: it comes back next or never."""
+        current = self.epochs.current()
+        before = self.epochs.past(current.epoch - 1)
+        for replica in () if before is None else self.removed(before, current):
+            if replica not in replicas:
+                raise ConfigError(
+                    f"epoch {current.epoch} took replica {replica} out, and it could not come back after another epoch",
+                    "Finish first: hsm-vault fleet replace-replica. If it stays out for good, say so: "
+                    f"--without {replica}",
+                )
 
     def exchange_manifest(self, manifest: Manifest) -> None:
         """Give clients the manifest, and last of all the directory: its `manifest.json` says that the step is taken."""

@@ -85,7 +85,7 @@ class Replacement:
         """Return the manifest that has the old replica: the present one, or the one before when that step is taken."""
         current = doors.epochs.current()
         before = doors.epochs.past(current.epoch - 1)
-        if before is not None and self.directory.is_removed(before, current, self.replica):
+        if before is not None and self.replica in self.directory.removed(before, current):
             return before
         group_with(self._fleet(current), self.replica)
         if before is not None:
@@ -114,7 +114,7 @@ class Replacement:
             found = without_replica(base, fleet.fleet, self.replica, issued_at=self.now)
             doors.epochs.record(base)
             doors.epochs.record(found)
-        if not self.directory.is_removed(base, found, self.replica):
+        if self.replica not in self.directory.removed(base, found):
             raise ConfigError("the replacement of another replica is under way", ONE_AT_A_TIME)
         self.say(f"epoch {found.epoch}: replica {self.replica} is no member")
         return found

@@ -66,7 +66,7 @@ class NewTokenDied:
         """Return the manifest before the present one, which removed the replica, and the present one."""
         current = doors.epochs.current()
         before = doors.epochs.past(current.epoch - 1)
-        if before is None or not self.directory.is_removed(before, current, self.replica):
+        if before is None or self.replica not in self.directory.removed(before, current):
             raise ConfigError(
                 f"epoch {current.epoch} does not wait for a new token of replica {self.replica}",
                 "Leave out --new-token-died: a member that died is replaced like any other",

@@ -156,6 +156,12 @@ def test_a_replica_is_replaced_in_two_epochs_that_the_auditor_published(public: 
     stops_until_published(public, epoch + 1, same)
     stopped = run(*same)
     assert (stopped.returncode, f"epoch {epoch + 2} is not public yet" in stopped.stderr) == (3, True), stopped.stderr
+    proposal = ("namespace", "next", str(fleet.root), "--out", str(tmp_path / "proposal"))
+    instead = run(*proposal)
+    assert (instead.returncode, "took replica 3 out" in instead.stderr) == (3, True), instead.stderr
+    assert not (tmp_path / "proposal").exists()
+    assert "--without 3" in instead.stderr
+    assert run(*proposal, "--without", "3").returncode == 0  # and is not published here
     tokens = fleet.root / "replica-3" / "tokens"
     tokens.rename(tmp_path / "tokens")
     gone = run(*same)

@@ -31,6 +31,7 @@ from tests.system.test_replace import (
 )
 
 DIED = "--new-token-died"
+SHORT = "patience_seconds = 2\n"
 NOBODY_SERVES = {3, 7}  # no majority, or who answered is in another epoch than the client
 
 
@@ -130,7 +131,7 @@ def test_a_new_machine_is_lost_while_its_token_lives_and_then_the_token_too(thre
     status, said = three.ended("replica-3")
     assert (status, "wiped" in said) == (8, True), said
     three.start("replica-2")
-    assert guess_in(three, 3, "owner", tmp_path / "attacker") in NOBODY_SERVES
+    assert guess_in(three, 3, "owner", tmp_path / "attacker", SHORT) in NOBODY_SERVES
     refused(replace(three, 3, DIED), 3, "the new token of replica 3 lives")
     assert replace(three, 3).returncode == 0
     assert guess(three, "owner", tmp_path / "attacker", WRONG)[0] == 21
@@ -144,7 +145,7 @@ def test_a_new_machine_is_lost_while_its_token_lives_and_then_the_token_too(thre
     one_enters(three, 7)
     lose_token(three)
     three.start("replica-2")
-    assert guess_in(three, 7, "owner", tmp_path / "attacker") in NOBODY_SERVES
+    assert guess_in(three, 7, "owner", tmp_path / "attacker", SHORT) in NOBODY_SERVES
     assert replace(three, 3, DIED).returncode == 0
     assert guess(three, "owner", tmp_path / "attacker", WRONG)[0] == 21
     assert replace(three, 3).returncode == 0
@@ -187,10 +188,10 @@ def one_enters(fleet: LiveFleet, epoch: int) -> None:
     refused(replace(fleet, 3), 7, f"1 replicas have entered epoch {epoch}, and it takes 2")
 
 
-def guess_in(fleet: LiveFleet, epoch: int, account: str, home: Path) -> int:
+def guess_in(fleet: LiveFleet, epoch: int, account: str, home: Path, patience: str = "") -> int:
     """One wrong try by a client that has an epoch's manifest before the command gives it to clients."""
     config, early = fleet.client_config(account, home), fleet.root / "epochs" / f"manifest-{epoch}.json"
     text = config.read_text().replace(str(fleet.root / "manifest.json"), str(early))
     now = read_manifest(fleet.root / "manifest.json").digest.hex()
-    config.write_text("patience_seconds = 2\n" + text.replace(now, read_manifest(early).digest.hex()))
+    config.write_text(patience + text.replace(now, read_manifest(early).digest.hex()))
     return run("client", "recover", "--config", str(config), "--print-key", code=WRONG).returncode
