@@ -122,6 +122,9 @@ def test_a_new_machine_is_lost_while_its_token_lives_and_then_the_token_too(thre
     listing.rename(tmp_path / "listing")
     refused(replace(three, 3), 3, "replica 1 is in epoch 3 under another manifest")
     (tmp_path / "listing").rename(listing)
+    (here / "manifest.json").unlink()
+    shutil.rmtree(here / "epochs")  # what it was told before its anchor is lost after it
+    refused(replace(three, 3), 7, "1 replicas have entered epoch 3, and it takes 2")
     three.start("replica-3")
     assert guess_in(three, 3, "owner", tmp_path / "attacker") == 21  # counted by replica 1, and by the one to be lost
     three.kill(3)
