@@ -115,16 +115,21 @@ def _envelope(raw: bytes) -> Envelope:
 @click.option(
     "--state", "states", multiple=True, metavar="FLEET=STATE", help="recover-only or revoked; may be repeated."
 )
-def next_epoch(directory: Path, out: Path, days: int | None, states: tuple[str, ...]) -> None:
+@click.option(
+    "--without", type=int, multiple=True, help="A replica that the present epoch took out, and that stays out for good."
+)
+def next_epoch(directory: Path, out: Path, days: int | None, states: tuple[str, ...], without: tuple[int, ...]) -> None:
     """Write the manifest that is to follow the present one of the fleet below DIRECTORY. Nothing else changes.
 
     A fleet in state recover-only takes no new records; one that is revoked is not used any more. There is no way back.
-    Have the manifest signed by the auditor, counter-sign and log it, and publish the bundle.
+    Have the manifest signed by the auditor, counter-sign and log it, and publish the bundle. While a replica is out and
+    is to be replaced, finish that first: it comes back in the epoch right after the one that took it out, or never.
 
     Example: hsm-vault namespace next ./fleet --days 365 --out manifest-2.json
     """
     opened = open_fleet_directory(directory.resolve())
     trusted_root(opened)
+    opened.check_out_for_good(without)
     current, now = opened.epochs.current(), int(time.time())
     not_after = current.not_after if days is None else now + days * DAY
     following = next_manifest(current, now=now, not_after=not_after, states=dict(map(_state, states)))

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
-from hsm_app.operator.fleet_directory import open_fleet_directory
+from hsm_app.fleet.manifest import Manifest
+from hsm_app.operator.fleet_directory import FleetDirectory, open_fleet_directory
 from hsm_app.operator.replace import Replacement
+from hsm_app.operator.replace_died import NewTokenDied
 from hsm_app.operator.replace_epochs import Doors
 
 DIRECTORY = click.Path(path_type=Path, file_okay=False, exists=True)
@@ -18,7 +20,8 @@ DIRECTORY = click.Path(path_type=Path, file_okay=False, exists=True)
 @click.argument("directory", type=DIRECTORY)
 @click.option("--replica", type=click.IntRange(1, 255), required=True, help="Number of the replica to replace.")
 @click.option("--same-token", is_flag=True, help="The token lives, and only the store is lost: also in a sealed fleet.")
-def replace_replica(directory: Path, replica: int, same_token: bool) -> None:
+@click.option("--new-token-died", is_flag=True, help="What the replica was to come back with died: go on without it.")
+def replace_replica(directory: Path, replica: int, same_token: bool, new_token_died: bool) -> None:
     """Replace a dead replica of the fleet below DIRECTORY, without losing a record or a guess.
 
     Stop the replica for good first; a majority of the others has to run. In a maintained fleet the replica comes back
@@ -30,20 +33,35 @@ def replace_replica(directory: Path, replica: int, same_token: bool) -> None:
     with a root of trust the command stops before each of the two, until the auditor has published its manifest and
     `hsm-vault namespace publish` has brought the bundle; then run it again.
 
+    If the token that comes in dies before the command is done, or is gone for good with its machine, run it once with
+    --new-token-died: an epoch that lists it is finished without it, or else it is set aside. Then replace the replica
+    again, from the beginning.
+
     Example: hsm-vault fleet replace-replica ./fleet --replica 3
     """
+    if same_token and new_token_died:
+        raise click.UsageError("--new-token-died is for either kind of token; leave out --same-token")
     opened = open_fleet_directory(directory.resolve())
-    root = opened.root
+    if new_token_died:
+        _tell(opened, NewTokenDied(directory=opened, replica=replica, say=_say).run())
+        _say(f"next: replace it by another one:  hsm-vault fleet replace-replica {opened.root} --replica {replica}")
+        return
     work = Replacement(directory=opened, replica=replica, is_same_token=same_token, now=int(time.time()), say=_say)
     manifest = work.run()
+    _tell(opened, manifest)
+    if any(member.replica == replica for group in opened.fleet(manifest).groups for member in group.replicas):
+        _say(f"next: start it with  hsm-vault replica serve --config {opened.root}/replica-{replica}/replica.toml")
+
+
+def _tell(opened: FleetDirectory, manifest: Manifest) -> None:
+    """Say how clients get a manifest."""
+    root = opened.root
     if opened.trusted is None:
         _say(f"clients need the manifest of epoch {manifest.epoch}: {root / 'manifest.json'}")
         _say(f"  manifest_sha256 = {manifest.digest.hex()}  ({root / 'client.toml'} has it)")
         _say("  a client that pins an earlier one is refused")
     else:
         _say(f"clients learn epoch {manifest.epoch} from the replicas")
-    if any(member.replica == replica for group in opened.fleet(manifest).groups for member in group.replicas):
-        _say(f"next: start it with  hsm-vault replica serve --config {root}/replica-{replica}/replica.toml")
 
 
 @click.command()

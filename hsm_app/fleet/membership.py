@@ -31,6 +31,10 @@ takes its slots along, promises too. Then CASPaxos' own induction goes on as if 
   before (k even) and k/2 of the one after, without the newcomer, lie among k - 1. When it is even they need not, hence
   the second half of rule 4. Steps that leave a group alone shorten to these cases.
 
+- A newcomer that dies, or never lived, answers nothing in e + 2, as any dead member. So e + 2 may be entered all the
+  same, and is left by the same rules. But it must not be issued anew: rule 1 keeps who entered the one from entering
+  the other, and each might have a majority (VAULT-MEMBERSHIP-ISSUED-STAYS; `operator.replace_died` keeps it).
+
 `tests/fleet/test_membership_quorums.py` enumerates these quorums for n = 3, 5, 7 and 9, and shows the pairs that are
 disjoint; `tests/fleet/test_membership_model.py` runs the steps, and each shortcut, on the real acceptor and proposer.
 """

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hsm_app.durable import replace_file
 from hsm_app.epochs import Epochs
 from hsm_app.errors import ConfigError
 from hsm_app.fleet.manifest import Fleet, Manifest, Replica
+from hsm_app.fleet.membership import Removal, group_step
 from hsm_app.fleet.root_of_trust import RootOfTrust
 from hsm_app.model import FleetId
 from hsm_app.root_files import read_trusted_root
 
 ROOT_OF_TRUST = "root-of-trust.json"
+DIGEST_LINE = re.compile(r'^manifest_sha256 = ".*"$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +50,32 @@ class FleetDirectory:
                         return group.group, member
         raise ConfigError(f"the fleet has no replica {replica}", "Check the plan")
 
+    def removed(self, before: Manifest, current: Manifest) -> list[int]:
+        """Return the numbers of the replicas that the step from one manifest to the next removes."""
+        pairs = zip(self.fleet(before).groups, self.fleet(current).groups, strict=True)
+        steps = [group_step(old, new) for old, new in pairs]
+        return [int(step.replica.replica) for step in steps if isinstance(step, Removal)]
+
+    def check_out_for_good(self, replicas: Collection[int]) -> None:
+        """ConfigError when the present epoch removed a replica that is not among these: it comes back next or never."""
+        current = self.epochs.current()
+        before = self.epochs.past(current.epoch - 1)
+        for replica in () if before is None else self.removed(before, current):
+            if replica not in replicas:
+                raise ConfigError(
+                    f"epoch {current.epoch} took replica {replica} out, and it could not come back after another epoch",
+                    "Finish first: hsm-vault fleet replace-replica. If it stays out for good, say so: "
+                    f"--without {replica}",
+                )
+
+    def exchange_manifest(self, manifest: Manifest) -> None:
+        """Give clients the manifest, and last of all the directory: its `manifest.json` says that the step is taken."""
+        client = self.root / "client.toml"
+        if client.exists():
+            line = f'manifest_sha256 = "{manifest.digest.hex()}"'
+            replace_file(client, DIGEST_LINE.sub(line, client.read_text()).encode())
+        replace_file(self.root / "manifest.json", manifest.raw)
+
     def check_settled(self, replica: int) -> None:
         """ConfigError while the next epoch was issued and lists a replica: the token that it names has to stay."""
         following = self.epochs.past(self.epochs.current().epoch + 1)
@@ -52,7 +83,8 @@ class FleetDirectory:
         if following is not None and any(member.replica == replica for group in listed for member in group.replicas):
             raise ConfigError(
                 f"epoch {following.epoch}, which lists replica {replica}, is under way",
-                "Finish it first: hsm-vault fleet replace-replica, or namespace publish",
+                "Finish it first: hsm-vault fleet replace-replica (if the token that it lists died: with "
+                "--new-token-died), or namespace publish",
             )
 
 

@@ -17,7 +17,7 @@ from hsm_app.fleet.bundle import seen_in, verify_bundle
 from hsm_app.fleet.manifest import Fleet, FleetState, Manifest
 from hsm_app.fleet.manifest_encoding import encode_manifest
 from hsm_app.fleet.manifest_json import parse_manifest
-from hsm_app.fleet.membership import GroupStep, group_step, needs_certificate
+from hsm_app.fleet.membership import group_step
 from hsm_app.fleet.publication import check_fleets_go_on
 from hsm_app.fleet.root_of_trust import RootOfTrust, check_expiry
 from hsm_app.operator.fleet_directory import FleetDirectory
@@ -126,20 +126,10 @@ class Publishing:
 
     def _enter(self, doors: Doors, current: Manifest, manifest: Manifest) -> None:
         epochs, fleet = self.directory.epochs, self.directory.fleet(current)
-        before = epochs.past(current.epoch - 1)
-        for index, group in enumerate(fleet.groups):
-            if needs_certificate(group, _came(before, fleet, index)):
-                members = doors.bring(group, current, need=group.majority)
-                doors.certify(group, current, members)
+        doors.certify_to_leave(current)
         epochs.check(manifest, epochs.certificates(current.epoch))
         epochs.record(current)
         epochs.record(manifest)
         for group in fleet.groups:
             doors.bring(group, manifest, need=group.majority)
         replace_file(self.directory.root / "manifest.json", manifest.raw)
-
-
-def _came(before: Manifest | None, fleet: Fleet, index: int) -> GroupStep:
-    """Return the step by which a group came into the present epoch."""
-    listed = [] if before is None else [each for each in before.fleets if each.fleet == fleet.fleet]
-    return group_step(listed[0].groups[index], fleet.groups[index]) if listed else None

@@ -11,6 +11,7 @@ from pathlib import Path
 from hsm_app.epochs import Epochs
 from hsm_app.errors import ConfigError, ProtocolError, QuorumError
 from hsm_app.fleet.manifest import Group, Manifest
+from hsm_app.fleet.membership import GroupStep, group_step, needs_certificate
 from hsm_app.fleet.membership_certificate import parse_certificate
 from hsm_app.net.address import Address
 from hsm_app.operator.door_client import DoorClosedError, call
@@ -130,6 +131,32 @@ class Doors:
         except DoorClosedError:
             return False
         return True
+
+    def check_not_ahead(self, manifest: Manifest) -> None:
+        """ConfigError when a replica is in a later epoch: this directory lost what it issued, and issues none anew."""
+        for group in self.directory.fleet(manifest).groups:
+            for member in group.replicas:
+                report = self.report(member.replica)
+                if report is not None and report.epoch > manifest.epoch:
+                    own = ReplicaFiles(root=self.root, number=member.replica).directory / "epochs"
+                    raise ConfigError(
+                        f"replica {member.replica} is in epoch {report.epoch}, which this directory has not issued",
+                        f"Copy what {self.root / 'epochs'} lacks from {own}, then run the same command again",
+                    )
+
+    def certify_to_leave(self, current: Manifest) -> None:
+        """Have the present epoch swept and certified, where it is left only with a certificate (rule 4)."""
+        before = self.epochs.past(current.epoch - 1)
+        for index, group in enumerate(self.directory.fleet(current).groups):
+            came = self._came(before, current, index)
+            if needs_certificate(group, came) and not self.epochs.certificate_files(current.epoch):
+                self.certify(group, current, self.bring(group, current, need=group.majority))
+
+    def _came(self, before: Manifest | None, current: Manifest, index: int) -> GroupStep:
+        """Return the step by which a group came into the present epoch."""
+        fleet = self.directory.fleet(current)
+        listed = [] if before is None else [each for each in before.fleets if each.fleet == fleet.fleet]
+        return group_step(listed[0].groups[index], fleet.groups[index]) if listed else None
 
     def certify(self, group: Group, epoch: Manifest, members: list[int]) -> None:
         """Have the epoch swept and certified, and keep the certificate. Nothing is done when it is there already."""

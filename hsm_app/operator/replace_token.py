@@ -1,4 +1,4 @@
-"""The replica that comes back: with a fresh token in a maintained fleet, or with the token it had and an empty store.
+"""The token of a replica that comes back: a fresh one in a maintained fleet, or the one it had.
 
 A fresh token gets everything as at genesis (`operator.genesis`): keys of its own, and the fleet's root under its RSA
 key, which the security officer of a living replica's token marks as TRUSTED for that moment. On SoftHSM that replica
@@ -7,8 +7,8 @@ other sessions makes this fail with a TokenError, and then that replica has to b
 
 Crash-safe by order. The old directory is moved away first, in one rename; what is begun in its place counts as soon as
 `keys.json` is written, after the last check of the token; without that file it is removed and begun anew. A carry that
-was interrupted leaves a TRUSTED public key on the living token, which the next carry removes. With the old token, its
-store is moved away before its anchor is exchanged, and never once the anchor is of the new incarnation.
+was interrupted leaves a TRUSTED public key on the living token, which the next carry removes. Once a manifest lists the
+successor nothing is made or moved here any more: its token is the one that is listed (`operator.replace`).
 """
 
 from __future__ import annotations
@@ -22,13 +22,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from hsm_app.durable import replace_file, sync_directory
-from hsm_app.epochs import Epochs, read_manifest
 from hsm_app.errors import ConfigError, TokenError
-from hsm_app.fleet.manifest import Fleet, Group, Manifest, Replica
+from hsm_app.fleet.manifest import Fleet, Group, Replica
 from hsm_app.fleet.strict_json import load_document
-from hsm_app.merkle.anchor import NO_ROOT_OF_TRUST, first_anchor
 from hsm_app.model import ReplicaId
-from hsm_app.operator.fleet_directory import FleetDirectory
 from hsm_app.operator.genesis import PIN_BYTES
 from hsm_app.operator.layout import ReplicaFiles, prepare_softhsm, write_new
 from hsm_app.token.fleet_keys import FleetCommitments, read_fleet_keys
@@ -48,18 +45,37 @@ def fresh_member(root: Path, fleet: Fleet, old: Replica, donors: Group, *, say: 
     `donors` are the living members; the root comes from the first whose security officer's PIN is there.
     """
     files = ReplicaFiles(root=root, number=old.replica)
-    made = _read_keys(files.directory / KEYS)
-    if made is not None and made.incarnation == old.incarnation + 1:
+    made = _made(files, old)
+    if made is not None:
         say(f"the fresh token of replica {old.replica} is there already")
         return made
     donor, retired = _donor(root, donors), retired_directory(root, old)  # without a donor nothing is touched
     set_aside(files.directory, retired)
     say(f"the directory of the old replica {old.replica} was moved to {retired}")
     member = _make_token(files, donor, fleet, old, say)
-    text = (retired / files.settings.name).read_bytes()
-    write_new(files.settings, text)
+    write_new(files.settings, kept_settings(files))
     write_keys(files.directory / KEYS, member)
     return member
+
+
+def made_member(root: Path, old: Replica) -> Replica:
+    """Return the successor of `old` that was made. ConfigError when there is none."""
+    made = _made(ReplicaFiles(root=root, number=old.replica), old)
+    if made is None:
+        raise ConfigError(
+            f"no fresh token of replica {old.replica} was made, and no epoch lists one",
+            "Leave out --new-token-died; and --same-token too, if the token that it had died",
+        )
+    return made
+
+
+def discard_member(root: Path, old: Replica, donors: Group) -> None:
+    """Remove the successor of `old`, which no manifest lists, so that another one is made.
+
+    TokenError, and nothing is changed, where only a ceremony can make another one: it sets this one aside by itself.
+    """
+    _donor(root, donors)
+    set_aside(ReplicaFiles(root=root, number=old.replica).directory, retired_directory(root, old))
 
 
 def retired_directory(root: Path, old: Replica) -> Path:
@@ -72,42 +88,13 @@ def same_member(old: Replica) -> Replica:
     return replace(old, incarnation=old.incarnation + 1)
 
 
-def begin_anew(directory: FleetDirectory, fleet: Fleet, group: int, member: Replica, manifest: Manifest) -> None:
-    """Give a replica that comes back its manifest, what proves it, and the anchor of an empty store."""
-    root, epochs = directory.root, directory.epochs
-    files = ReplicaFiles(root=root, number=member.replica)
-    own = Epochs(files.manifest)
-    for epoch in (manifest.epoch - 2, manifest.epoch - 1, manifest.epoch):
-        if (past := epochs.past(epoch)) is not None:
-            own.record(past)
-    if (bundle := epochs.bundle(manifest.epoch)) is not None:
-        own.keep_bundle(manifest.epoch, bundle)
-    own.record_certificates(manifest.epoch - 1, epochs.certificate_files(manifest.epoch - 1))
-    anchor = first_anchor(
-        fleet=fleet.fleet,
-        group=group,
-        replica=member.replica,
-        incarnation=member.incarnation,
-        epoch=manifest.epoch,
-        manifest=manifest.digest,
-        root_of_trust=NO_ROOT_OF_TRUST if directory.trusted is None else directory.trusted.digest,
-    )
-    with TokenStation(_location(files, fleet)) as station:
-        station.open(pin_from_file(files.pin).reveal())
-        if station.anchored_incarnation() != member.incarnation:
-            _retire_store(root, files, member)
-            station.begin_incarnation(anchor.to_bytes())
-    if not files.manifest.exists() or read_manifest(files.manifest).epoch < manifest.epoch:
-        replace_file(files.manifest, manifest.raw)
-
-
 def _make_token(files: ReplicaFiles, donor: ReplicaFiles, fleet: Fleet, old: Replica, say: Say) -> Replica:
     prepare_softhsm(files)
     so_pin, user_pin = secrets.token_urlsafe(PIN_BYTES), secrets.token_urlsafe(PIN_BYTES)
     write_new(files.pin, user_pin.encode() + b"\n", 0o600)
     write_new(files.directory / SO_PIN, so_pin.encode() + b"\n", 0o600)
     donor_so = (donor.directory / SO_PIN).read_text().strip()
-    with TokenStation(_location(files, fleet)) as fresh, TokenStation(_location(donor, fleet)) as living:
+    with TokenStation(location_of(files, fleet)) as fresh, TokenStation(location_of(donor, fleet)) as living:
         fresh.initialise(so_pin, user_pin)
         identity, link = fresh.make_replica_keys()
         say("fresh token initialised, replica keys made inside it")
@@ -138,38 +125,41 @@ def _donor(root: Path, living: Group) -> ReplicaFiles:
     )
 
 
-def _location(files: ReplicaFiles, fleet: Fleet) -> TokenLocation:
+def kept_settings(files: ReplicaFiles) -> bytes:
+    """Return a replica's settings, or those that were moved away last. ConfigError when there are none."""
+    retired = (files.root / "retired").glob(f"replica-{files.number}-incarnation-*/{files.settings.name}")
+    newest = sorted(retired, key=lambda path: int(path.parent.name.rpartition("-")[2]))
+    if not newest and not files.settings.exists():
+        raise ConfigError(
+            f"the settings of replica {files.number} are gone, and none lie under {files.root / 'retired'}",
+            f"Write {files.settings} anew, as another replica's is, then run this command again",
+        )
+    return (files.settings if files.settings.exists() else newest[-1]).read_bytes()
+
+
+def location_of(files: ReplicaFiles, fleet: Fleet) -> TokenLocation:
     """Return which token a replica's settings name."""
-    retired = sorted((files.root / "retired").glob(f"replica-{files.number}-incarnation-*/{files.settings.name}"))
-    path = files.settings if files.settings.exists() else retired[-1]
-    module = Path(tomllib.loads(path.read_text())["token"]["module"])
+    module = Path(tomllib.loads(kept_settings(files).decode())["token"]["module"])
     return TokenLocation(module=module, label=f"{fleet.fleet}-{files.number}", softhsm2_conf=files.softhsm2_conf)
 
 
 def set_aside(directory: Path, retired: Path) -> None:
-    """Move a replica's directory away in one rename; what was begun in its place by an earlier run goes."""
+    """Move a replica's directory away in one rename; what was begun in its place by an earlier run goes.
+
+    A directory that is gone, with its machine, leaves an empty one behind, so that what is begun next is known as that.
+    """
     try:
         retired.parent.mkdir(mode=0o700, exist_ok=True)
         if retired.exists():
             shutil.rmtree(directory, ignore_errors=True)  # begun and not finished: nothing refers to it yet
-        else:
+        elif directory.exists():
             directory.rename(retired)
-            sync_directory(retired.parent)
+        else:
+            retired.mkdir(mode=0o700)
+        sync_directory(retired.parent)
         sync_directory(directory.parent)
     except OSError as error:
         raise ConfigError(f"cannot move {directory} away: {error.strerror}", "Check the rights to it") from error
-
-
-def _retire_store(root: Path, files: ReplicaFiles, member: Replica) -> None:
-    """Move the store of the incarnation before away, file by file: none of them is of use without the others."""
-    retired = root / "retired" / f"replica-{member.replica}-store-{member.incarnation - 1}"
-    try:
-        for part in sorted(files.directory.glob(f"{files.store.name}*")):
-            retired.mkdir(mode=0o700, parents=True, exist_ok=True)
-            part.rename(retired / part.name)
-        sync_directory(files.directory)
-    except OSError as error:
-        raise ConfigError(f"cannot move {files.store} away: {error.strerror}", "Check the rights to it") from error
 
 
 def commitments_of(fleet: Fleet) -> FleetCommitments:
@@ -192,6 +182,12 @@ def write_keys(path: Path, member: Replica) -> None:
         "link_public": member.link_public.hex(),
     }
     replace_file(path, json.dumps(document, indent=1).encode() + b"\n")
+
+
+def _made(files: ReplicaFiles, old: Replica) -> Replica | None:
+    """Return the entry of the successor of `old` whose token was made; None while there is none."""
+    made = _read_keys(files.directory / KEYS)
+    return made if made is not None and made.incarnation == old.incarnation + 1 else None
 
 
 def _read_keys(path: Path) -> Replica | None:

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ from tests.ceremony.stage import Rehearsal
 from tests.fleet import trust
 from tests.live_fleet import FLEET, LiveFleet, run, well
 from tests.ports import free_ports
+from tests.system.test_replace import killed_after
 from tests.token.fresh import softhsm
 
 COUNT = 3
@@ -47,11 +49,11 @@ def fleet(tmp_path: Path) -> Iterator[LiveFleet]:
     fleet.stop()
 
 
-def upkeep(fleet: LiveFleet, ceremony: str, **more: object) -> Rehearsal:
-    """Return a ceremony about a fleet, with its custodians and their sheets."""
+def upkeep(fleet: LiveFleet, ceremony: str, place: str = "", **more: object) -> Rehearsal:
+    """Return a ceremony about a fleet, with its custodians and their sheets, in a directory of its own."""
     lines = [f'fleet_directory = "{fleet.root}"', *(f"{name} = {value}" for name, value in more.items())]
     text = plan_text(ceremony, fleet=FLEET, custody="maintained", more="\n".join(lines))
-    rehearsal = Rehearsal(fleet.root.parent / ceremony, text, home=fleet.root)
+    rehearsal = Rehearsal(fleet.root.parent / (place or ceremony), text, home=fleet.root)
     rehearsal.room.sheets = json.loads((fleet.root.parent / "sheets.json").read_text())
     return rehearsal
 
@@ -113,6 +115,32 @@ def test_a_token_that_died_is_replaced_by_the_custodians_and_no_record_is_lost(
     fleet.kill(1)  # the new one is needed now
     again = fleet.client_config("anna", tmp_path / "new-phone")
     assert run("client", "recover", "--config", str(again), "--print-key", code=code).returncode == 0
+
+
+def test_a_new_token_that_dies_once_it_is_listed_is_replaced_by_another_ceremony(fleet: LiveFleet) -> None:
+    """VAULT-MEMBERSHIP-ISSUED-STAYS, VAULT-MEMBER-EVIDENCED: and the evidence of all three goes on from each other."""
+    fleet.start("replica-1", "replica-3")
+    command = ("fleet", "replace-replica", str(fleet.root), "--replica", "2")
+    made = [fleet.root]
+    for place in ("second", "third"):
+        shutil.rmtree(fleet.root / "replica-2/tokens")
+        rehearsal = upkeep(fleet, "replace-token", place, replica=2)
+        if place == "third":
+            with pytest.raises(ConfigError, match="--new-token-died"):
+                rehearsal.play()
+            assert (fleet.root / "replica-2/pin").exists()
+            well(*command, "--new-token-died")
+            assert (made[-1] / "evidence/manifest.json").read_bytes() == (fleet.root / "manifest.json").read_bytes()
+        rehearsal.play()
+        well("ceremony", "publish", str(rehearsal.root), "--module", str(softhsm()))
+        made.append(rehearsal.root)
+        if place == "second":
+            assert killed_after(fleet, 2, "replica 2 is a member again")
+    well(*command)
+    assert read_manifest(fleet.root / "manifest.json").fleet(FLEET).groups[0].find(2).incarnation == 3
+    for root, before in pairwise(reversed(made)):
+        verdicts = audited(root / "evidence", before / "evidence")
+        assert [verdicts[name] for name in ("manifest", "key-binding", "key-attributes")] == ["PASS"] * 3, root
 
 
 def test_a_token_is_replaced_although_another_one_is_lost_too(fleet: LiveFleet) -> None:

@@ -134,9 +134,21 @@ class Choices(NamedTuple):
     read: Members
 
 
+class Again(NamedTuple):
+    """The adversary's, when the successor dies too: who promises a charge in its epoch, and who of the others alone
+    accepts it; then who is fenced and lists, who answers the sweep, the last charge and the last read."""
+
+    promised: Members
+    accepted: Members
+    fenced: Members
+    swept: Members
+    last: Members
+    read: Members
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Epoch 1 has replicas 1 to n; n is the one that dies, and its successor is numbered 100 + n."""
+    """Epoch 1 has replicas 1 to n; n is the one that dies. Its successor is numbered 100 + n, the next one 200 + n."""
 
     n: int
 
@@ -152,6 +164,10 @@ class Size:
     def new(self) -> Members:
         return self.rest | {100 + self.n}
 
+    @property
+    def newest(self) -> Members:
+        return self.rest | {200 + self.n}
+
     def choices(self) -> Iterator[Choices]:
         """All there are: 108 for three replicas, over a million for five."""
         for charged, promised, *others in product(*self._quorums()):
@@ -163,6 +179,14 @@ class Size:
         for _ in range(count):
             charged, promised, *others = (random.choice(quorums) for quorums in self._quorums())
             yield Choices(charged, promised, frozenset({random.choice(sorted(promised & self.rest))}), *others)
+
+    def again(self, random: Random, count: int) -> Iterator[Again]:
+        """Choices for the second replacement, at random."""
+        groups = (self.new, self.rest, self.rest, self.newest, self.newest)
+        quorums = [list(majorities(group)) for group in groups]
+        for _ in range(count):
+            promised, *others = (random.choice(each) for each in quorums)
+            yield Again(promised, frozenset({random.choice(sorted(promised & self.rest))}), *others)
 
     def _quorums(self) -> list[list[Members]]:
         groups = (self.old, self.old, self.rest, self.rest, self.new, self.new)
@@ -188,20 +212,69 @@ def ended(group: Group, epoch: int, size: Size, choices: Choices) -> bool:
     group.enter(epoch, choices.last)
     group.charge(b"3", epoch, size.new, choices.last)
     group.enter(epoch, choices.read)
-    value = group.look(epoch, size.new, choices.read)
-    return any(name not in value for name in group.acknowledged)
+    return is_missing(group, group.look(epoch, size.new, choices.read))
 
 
 def the_procedure(size: Size, choices: Choices) -> bool:
     """Fence, list, sweep, and only then the epoch that adds; those not fenced stay behind as long as they can."""
     group, held = begun(size, choices)
-    group.enter(2, choices.fenced)
-    group.charge(b"late", 1, size.old, size.old, held=held)  # to everyone who still answers epoch 1
-    listed = group.list_records(choices.fenced, len(size.rest))
-    group.enter(2, choices.swept)
-    for _ in listed:
-        group.look(2, size.rest, choices.swept)
+    sweep(group, 2, size, choices.fenced, choices.swept, held)
     return ended(group, 3, size, choices)
+
+
+def sweep(group: Group, epoch: int, size: Size, fenced: Members, swept: Members, held: Held | None) -> None:
+    """Leave the epoch before, in which somebody goes on: to everyone who still answers it. List, and sweep."""
+    before = {2: size.old, 4: size.new}[epoch]
+    group.enter(epoch, fenced)
+    group.charge(b"late in %d" % epoch, epoch - 1, before, before, held=held)
+    listed = group.list_records(fenced, len(size.rest))
+    group.enter(epoch, swept)
+    for _ in listed:
+        group.look(epoch, size.rest, swept)
+
+
+def the_procedure_again(size: Size, choices: Choices, again: Again, *, is_swept: bool = True) -> bool:
+    """The successor dies: its epoch, 3, is finished as it was issued, and the same steps bring in another one.
+
+    Before it died it may have voted in epoch 3, or never; and it, and whoever was removed, answer as long as they can.
+    """
+    group, held = begun(size, choices)
+    sweep(group, 2, size, choices.fenced, choices.swept, held)
+    group.enter(3, choices.last | again.promised)
+    held = group.charge(b"3", 3, size.new, choices.last)
+    group.charge(b"4", 3, size.new, again.promised, again.accepted, observed=BUSY)
+    if is_swept:
+        sweep(group, 4, size, again.fenced, again.swept, held)
+    else:
+        group.enter(4, again.fenced)
+    group.enter(5, again.last)
+    group.charge(b"5", 5, size.newest, again.last)
+    group.enter(5, again.read)
+    return is_missing(group, group.look(5, size.newest, again.read))
+
+
+def again_without_the_sweep(size: Size, choices: Choices, again: Again) -> bool:
+    """The dead one was never seen to vote, so its epoch is taken for empty of votes that others lack."""
+    return the_procedure_again(size, choices, again, is_swept=False)
+
+
+def another_manifest_of_the_epoch(size: Size, choices: Choices, again: Again) -> bool:
+    """Epoch 3 is issued anew, for another successor; the first one was not dead, and some had entered for it."""
+    group, held = begun(size, choices)
+    sweep(group, 2, size, choices.fenced, choices.swept, held)
+    group.enter(3, choices.last)
+    group.charge(b"3", 3, size.new, choices.last)
+    if again.last & choices.last:
+        return False  # no majority of the other epoch 3: it stands still
+    anew = 30  # stands for 3 under another manifest: nobody enters both
+    group.enter(anew, again.last)
+    group.charge(b"5", anew, size.newest, again.last)
+    return is_missing(group, group.look(anew, size.newest, again.last))
+
+
+def is_missing(group: Group, value: bytes) -> bool:
+    """Whether an acknowledged charge is not in what was read."""
+    return any(name not in value for name in group.acknowledged)
 
 
 def direct_replacement(size: Size, choices: Choices) -> bool:

@@ -89,6 +89,22 @@ def test_a_replacement_is_two_epochs_and_the_next_one_two_more() -> None:
     check_entry(WITH, third, with_replica(third, FLEET, 0, back, issued_at=NOW + 4), [certificate(third, (2, 4, 5))])
 
 
+def test_a_successor_that_died_is_replaced_in_two_more_epochs_and_in_no_other_way() -> None:
+    """VAULT-MEMBERSHIP-ISSUED-STAYS: whoever has entered the epoch that lists it enters no other one of that number."""
+    out = without_replica(WITH, FLEET, 3, issued_at=NOW + 3)
+    check_entry(WITHOUT, WITH, out)
+    newest = replace(fresh(3), identity_public=point(803), link_public=point(804))
+    check_entry(WITH, out, with_replica(out, FLEET, 0, newest, issued_at=NOW + 4), [certificate(out)])
+    other = with_replica(WITHOUT, FLEET, 0, replace(newest, incarnation=2), issued_at=NOW + 2)
+    with pytest.raises(ConfigError, match="does not follow epoch 3"):
+        check_entry(WITHOUT, WITH, other)
+    with pytest.raises(ConfigError, match="follows another manifest"):
+        check_entry(WITHOUT, WITH, without_replica(other, FLEET, 3, issued_at=NOW + 3))
+    again = replace(newest, incarnation=2)
+    with pytest.raises(ConfigError, match="comes back as incarnation 2, not 3"):
+        check_entry(WITH, out, with_replica(out, FLEET, 0, again, issued_at=NOW + 4), [certificate(out)])
+
+
 def test_a_sealed_fleet_takes_back_the_same_token_only() -> None:
     """VAULT-MEMBERSHIP-NEW-INCARNATION: in a sealed fleet with the keys it had."""
     first = issued((replace(MAINTAINED, custody=Custody.SEALED),), 1, None)

@@ -8,14 +8,18 @@ from random import Random
 import pytest
 
 from tests.fleet.membership_model import (
+    Again,
     Choices,
     Size,
+    again_without_the_sweep,
+    another_manifest_of_the_epoch,
     direct_replacement,
     growing_without_the_sweep,
     listing_before_the_fence,
     sweeping_into_old_members,
     sweeping_only_what_differs,
     the_procedure,
+    the_procedure_again,
 )
 
 SAMPLE = 1500  # of the choices for five replicas; for three, all are tried
@@ -26,6 +30,13 @@ SHORTCUTS = {
     "listing before the fence": listing_before_the_fence,
     "sweeping into old members": sweeping_into_old_members,
     "sweeping only what differs": sweeping_only_what_differs,
+}
+
+
+SecondProcedure = Callable[[Size, Choices, Again], bool]
+SHORTCUTS_AGAIN = {
+    "again without the sweep": again_without_the_sweep,
+    "another manifest of the epoch": another_manifest_of_the_epoch,
 }
 
 
@@ -41,6 +52,24 @@ def losses(procedure: Procedure, n: int) -> int:
 def test_the_procedure_loses_nothing_whoever_answers(n: int) -> None:
     """VAULT-MEMBERSHIP-SWEPT: each acknowledged charge is found in the epoch that added the newcomer."""
     assert losses(the_procedure, n) == 0
+
+
+def losses_again(procedure: SecondProcedure, n: int) -> int:
+    size, random = Size(n), Random(n)
+    pairs = zip(size.some(random, SAMPLE), size.again(random, SAMPLE), strict=True)
+    return sum(procedure(size, choices, again) for choices, again in pairs)
+
+
+@pytest.mark.parametrize("n", [3, 5])
+def test_a_successor_that_dies_is_replaced_too_and_nothing_is_lost_whoever_answers(n: int) -> None:
+    """VAULT-MEMBERSHIP-ISSUED-STAYS: whether it had voted or not, and whether it is dead or not."""
+    assert losses_again(the_procedure_again, n) == 0
+
+
+@pytest.mark.parametrize("shortcut", SHORTCUTS_AGAIN.values(), ids=SHORTCUTS_AGAIN.keys())
+def test_a_shortcut_around_a_dead_successor_loses_a_charge(shortcut: SecondProcedure) -> None:
+    """VAULT-MEMBERSHIP-ISSUED-STAYS"""
+    assert all(losses_again(shortcut, n) > 0 for n in (3, 5))
 
 
 @pytest.mark.parametrize("shortcut", SHORTCUTS.values(), ids=SHORTCUTS.keys())

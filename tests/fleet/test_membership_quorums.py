@@ -67,6 +67,15 @@ def test_the_next_replacement_needs_no_certificate_of_the_epoch_that_added(n: in
             assert len(rest - fenced) < len(rest) // 2 + 1
 
 
+@pytest.mark.parametrize("n", SIZES)
+def test_a_newcomer_that_never_votes_costs_a_group_of_odd_size_nothing(n: int) -> None:
+    """Why its epoch can be finished without it: as many of the others serve in it as before and after."""
+    rest = frozenset(range(1, n))
+    assert n // 2 + 1 == (n - 1) // 2 + 1
+    without_it = [quorum for quorum in quorums(rest | {100}) if 100 not in quorum]
+    assert sorted(map(sorted, without_it)) == sorted(map(sorted, quorums(rest)))
+
+
 def test_growing_to_an_even_size_and_removing_does_not_meet() -> None:
     """Why an epoch with an even group is left with a certificate only."""
     odd = frozenset({1, 2, 3})

@@ -28,7 +28,9 @@ CONFUSED = 0.05  # of all listings: a member of another version sends nonsense
 
 
 class Replacement:
-    """One replacement."""
+    """One replacement, of a run that may have one."""
+
+    likely = 0.4
 
     def __init__(self, world: World, faults: Faults) -> None:
         self._world = world
@@ -39,15 +41,21 @@ class Replacement:
         """Replace a replica, patiently."""
         world = self._world
         await asyncio.sleep(self._random.choice([0.5, 2.0, 6.0]))
-        leaving, before = self._faults.take_victim(), world.epoch
+        leaving = self._faults.take_victim()
+        without = await self._take_out(leaving)
+        after = world.next_epoch(without.members | {leaving: world.hosts[leaving].incarnation + 1})
+        self._install(leaving, after)
+        await self._enter(without, after)
+        world.log(f"replica {leaving} is replaced")
+
+    async def _take_out(self, leaving: int) -> Epoch:
+        """Go on without a replica, and sweep; return the epoch without it."""
+        world, before = self._world, self._world.epoch
         world.log(f"replica {leaving} is to be replaced")
         without = world.next_epoch({member: at for member, at in before.members.items() if member != leaving})
         await self._enter(before, without)
         await self._sweep(without)
-        after = world.next_epoch(without.members | {leaving: before.members[leaving] + 1})
-        self._install(leaving, after)
-        await self._enter(without, after)
-        world.log(f"replica {leaving} is replaced")
+        return without
 
     def _install(self, replica: int, epoch: Epoch) -> None:
         world = self._world
@@ -109,6 +117,29 @@ class Replacement:
                 if not settling.cancelled() and settling.exception() is None:
                     return
             await asyncio.sleep(PAUSE)
+
+
+class ReplacedTwice(Replacement):
+    """The newcomer dies too, at once or some time after: its epoch is finished all the same, and another one comes.
+
+    In half of the runs nothing was ever installed in its place, and who was removed first runs on in its old epoch.
+    """
+
+    likely = 1.0
+
+    async def run(self) -> None:
+        world = self._world
+        await asyncio.sleep(self._random.choice([0.5, 2.0]))
+        leaving = self._faults.take_victim()
+        incarnation = world.hosts[leaving].incarnation
+        for number in (1, 2):
+            without = await self._take_out(leaving)
+            after = world.next_epoch(without.members | {leaving: incarnation + number})
+            if number == 2 or self._random.random() < 0.5:
+                self._install(leaving, after)
+            await self._enter(without, after)
+            await asyncio.sleep(self._random.choice([0.0, 1.0]))
+        world.log(f"replica {leaving} is replaced twice")
 
 
 async def _unchanged(_value: bytes) -> Change[None]:

@@ -1,6 +1,6 @@
 """Directed schedules: runs whose faults are laid out by hand, where chance would need too long to meet them.
 
-The world and its checks are the same; only the story is fixed.
+The world and its checks are the same; only the story is fixed, or, in `NewcomersDie`, a part of it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 from tests.simulation.network import Weather
 from tests.simulation.people import Device
 from tests.simulation.process import Process
+from tests.simulation.replacement import ReplacedTwice
 from tests.simulation.world import World
 
 CALM = Weather(is_sealed=False, lost=0.0, repeated=0.0, told=1.0, delay=0.001)
@@ -56,6 +57,12 @@ class ForgottenBallots(World):
         self.network.cut = {(1, 2)}
         await device.recover(knows=False, finishes=False)
         self.checked(self.ledger.check_registers)
+
+
+class NewcomersDie(World):
+    """Any run of the seed's, in which a replica is replaced, and then what came in its place."""
+
+    replacement = ReplacedTwice
 
 
 SCHEDULES: tuple[type[World], ...] = (ForgottenBallots,)

@@ -2,9 +2,9 @@
 
 What the simulated faults cover: loss, repetition, disorder and delay of votes, ended and one-way cut links, kills and
 device errors at every point between two durable writes, disks rolled back, wiped and cloned, slow disks, clocks that
-jump, requests replayed, several people at one record, a replica replaced meanwhile. What they do not: tokens that lie
-or are rolled back, disks that lose what they acknowledged, edited rows (`tests/replica`), OPAQUE, sealed requests,
-sockets.
+jump, requests replayed, several people at one record, a replica replaced meanwhile, and what came in its place too.
+What they do not: tokens that lie or are rolled back, disks that lose what they acknowledged, edited rows
+(`tests/replica`), OPAQUE, sealed requests, sockets.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import pytest
 
 from tests.simulation.mutants import MUTANTS, hunt
 from tests.simulation.runs import failure_of
-from tests.simulation.schedules import SCHEDULES
+from tests.simulation.schedules import SCHEDULES, NewcomersDie
 from tests.simulation.world import World
 
 ROOT = Path(__file__).parent.parent.parent
-SEEDS, BLOCK = 200, 20
+SEEDS, DYING, BLOCK = 200, 20, 20
 REPLAYED = (3, 11, 42)
 
 
@@ -31,6 +31,15 @@ REPLAYED = (3, 11, 42)
 def test_no_seed_finds_anything(first: int) -> None:
     for seed in range(first, first + BLOCK):
         assert failure_of(seed) is None
+
+
+@pytest.mark.parametrize("first", range(0, DYING, BLOCK))
+def test_no_seed_finds_anything_where_a_newcomer_dies_too(first: int) -> None:
+    """VAULT-MEMBERSHIP-ISSUED-STAYS: and each of these runs comes to its end."""
+    for seed in range(first, first + BLOCK):
+        world = NewcomersDie(seed)
+        world.run()
+        assert any("is replaced twice" in line for line in world.lines), seed
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

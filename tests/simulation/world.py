@@ -65,6 +65,8 @@ class Epoch:
 class World:
     """One run. `lines` is its transcript, `found` what it found."""
 
+    replacement = Replacement
+
     def __init__(self, seed: int, *, size: int | None = None) -> None:
         self.seed = seed
         self.random = Random(seed)
@@ -191,8 +193,8 @@ class World:
     async def _story(self) -> None:
         faults = Faults(self)
         working = asyncio.ensure_future(faults.work())
-        if self.random.random() < 0.4:
-            self.background.append(asyncio.ensure_future(Replacement(self, faults).run()))
+        if self.random.random() < self.replacement.likely:
+            self.background.append(asyncio.ensure_future(self.replacement(self, faults).run()))
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(*self._people()), LONGEST)
         working.cancel()

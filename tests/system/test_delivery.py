@@ -144,26 +144,57 @@ def _with_relay(config: Path, address: str) -> str:
 
 
 def test_a_replica_is_replaced_in_two_epochs_that_the_auditor_published(public: World, tmp_path: Path) -> None:
+    """And its token dies while the auditor has the second of them: VAULT-MEMBERSHIP-ISSUED-STAYS."""
     fleet, epoch = public.fleet, public.manifest.epoch
     config = fleet.client_config("frida", tmp_path)
     assert client("register", config, "--choose-code", code=CODE).returncode == 0
     fleet.kill(3)
-    command = ("fleet", "replace-replica", str(fleet.root), "--replica", "3", "--same-token")
-    for following in (epoch + 1, epoch + 2):
-        stopped = run(*command)
-        assert (stopped.returncode, f"epoch {following} is not public yet" in stopped.stderr) == (3, True), (
-            stopped.stdout + stopped.stderr
-        )
-        bundle = public.bundle_of((fleet.root / "epochs" / f"manifest-{following}.json").read_bytes())
-        published = public.publish(bundle)
-        assert (published.returncode, "fleet replace-replica" in published.stdout) == (0, True), published.stderr
-    done = run(*command)
+    command = ("fleet", "replace-replica", str(fleet.root), "--replica", "3")
+    same, died = (*command, "--same-token"), (*command, "--new-token-died")
+    stops_until_published(public, epoch + 1, same)
+    stopped = run(*same)
+    assert (stopped.returncode, f"epoch {epoch + 2} is not public yet" in stopped.stderr) == (3, True), stopped.stderr
+    proposal = ("namespace", "next", str(fleet.root), "--out", str(tmp_path / "proposal"))
+    instead = run(*proposal)
+    assert (instead.returncode, "took replica 3 out" in instead.stderr) == (3, True), instead.stderr
+    assert not (tmp_path / "proposal").exists()
+    assert "--without 3" in instead.stderr
+    assert run(*proposal, "--without", "3").returncode == 0  # and is not published here
+    tokens = fleet.root / "replica-3" / "tokens"
+    tokens.rename(tmp_path / "tokens")
+    gone = run(*same)
+    assert (gone.returncode, "--new-token-died" in gone.stderr) == (6, True), gone.stderr
+    stops_until_published(public, epoch + 2, died)
+    assert run(*died).returncode == 0
+    assert public.manifest.epoch == epoch + 2
+    assert client("recover", config, code=CODE).returncode == 0
+    (tmp_path / "tokens").rename(tokens)
+    fleet.start("replica-3")  # found again, and it had its anchor: a member like any other
+    fleet.kill(1)
+    assert client("recover", config, code=CODE).returncode == 0
+    fleet.start("replica-1")
+    fleet.kill(3)
+
+    for following in (epoch + 3, epoch + 4):
+        stops_until_published(public, following, same)
+    done = run(*same)
     assert (done.returncode, "clients learn epoch" in done.stdout) == (0, True), done.stdout + done.stderr
     fleet.start("replica-3")
-    assert public.manifest.epoch == epoch + 2
+    assert public.manifest.epoch == epoch + 4
     fleet.kill(1)
     try:
         assert client("recover", config, code=CODE).returncode == 0
-        assert json.loads(client("status", config, "--json").stdout)["epoch"] == epoch + 2
+        assert json.loads(client("status", config, "--json").stdout)["epoch"] == epoch + 4
     finally:
         fleet.start("replica-1")
+
+
+def stops_until_published(public: World, epoch: int, command: tuple[str, ...]) -> None:
+    """See a command stop because an epoch is not public, and have the auditor publish it."""
+    stopped = run(*command)
+    assert (stopped.returncode, f"epoch {epoch} is not public yet" in stopped.stderr) == (3, True), (
+        stopped.stdout + stopped.stderr
+    )
+    bundle = public.bundle_of((public.fleet.root / "epochs" / f"manifest-{epoch}.json").read_bytes())
+    published = public.publish(bundle)
+    assert (published.returncode, "fleet replace-replica" in published.stdout) == (0, True), published.stderr

@@ -74,10 +74,11 @@ def replace(fleet: LiveFleet, replica: int, *options: str) -> subprocess.Complet
     return run("fleet", "replace-replica", str(fleet.root), "--replica", str(replica), *options)
 
 
-def killed_after(fleet: LiveFleet, replica: int, said: str) -> bool:
+def killed_after(fleet: LiveFleet, replica: int, said: str, *options: str) -> bool:
     """Run the command and have it killed as soon as it has said this; return whether it came so far."""
     words = [sys.executable, "-m", "tests.system.killed", said, "fleet", "replace-replica", str(fleet.root)]
-    done = subprocess.run([*words, "--replica", str(replica)], cwd=ROOT, capture_output=True, check=False)
+    words += ["--replica", str(replica), *options]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, check=False)
     return done.returncode == -signal.SIGKILL
 
 
@@ -88,6 +89,20 @@ def old_one_elsewhere(fleet: LiveFleet, home: Path) -> Path:
         text = (home / name).read_text().replace(str(fleet.root / "replica-3"), str(home))
         (home / name).write_text(text)
     return home / "replica.toml"
+
+
+def old_one_started(fleet: LiveFleet, settings: Path) -> Path:
+    """Start what `old_one_elsewhere` copied, in the place of replica 3; return its log."""
+    log = settings.parent / "log"
+    with log.open("wb") as sink:
+        old = subprocess.Popen(
+            [VAULT, "replica", "serve", "--config", str(settings)], stdout=sink, stderr=subprocess.STDOUT
+        )
+    fleet.processes["replica-3"] = old
+    fleet.log("replica-3").unlink()
+    fleet.log("replica-3").symlink_to(log)
+    fleet.wait_ready("replica-3")
+    return log
 
 
 def test_a_dead_token_is_replaced_and_nothing_is_lost_or_won(five: LiveFleet, tmp_path: Path) -> None:
@@ -132,18 +147,10 @@ def test_a_dead_token_is_replaced_and_nothing_is_lost_or_won(five: LiveFleet, tm
 def the_old_token_is_refused(fleet: LiveFleet, settings: Path) -> None:
     """As it was, it finds nobody in its epoch; with the new manifest, its keys are not those of replica 3."""
     fleet.kill(3)
-    log = settings.parent / "log"
-    with log.open("wb") as sink:
-        old = subprocess.Popen(
-            [VAULT, "replica", "serve", "--config", str(settings)], stdout=sink, stderr=subprocess.STDOUT
-        )
-    fleet.processes["replica-3"] = old
-    fleet.root.joinpath("replica-3.log").unlink()
-    fleet.root.joinpath("replica-3.log").symlink_to(log)
-    fleet.wait_ready("replica-3")
-    assert "no majority of the group can be reached" in log.read_text()
+    log = old_one_started(fleet, settings)
     fleet.wait_said("replica-3", "in epoch 3, which is another epoch than 1")
     fleet.wait_said("replica-3", "who was replaced stays out")
+    assert "no majority of the group can be reached" in log.read_text()
     fleet.wait_said("replica-4", "replica 3 is in epoch 1")
     fleet.kill(3)
     shutil.copy(fleet.root / "replica-3" / "manifest.json", settings.parent / "manifest.json")
@@ -203,10 +210,15 @@ def test_a_sealed_fleet_stops_without_the_dead_token_and_takes_a_living_one_back
 
 
 def test_one_at_a_time(five: LiveFleet) -> None:
-    """VAULT-MEMBERSHIP-ONE-AT-A-TIME: another one waits, and a minority does nothing."""
+    """VAULT-MEMBERSHIP-ONE-AT-A-TIME: another one waits, no epoch is issued twice, and a minority does nothing."""
     five.start("replica-1", "replica-2", "replica-4")
     assert killed_after(five, 3, "entered epoch 2")
     a_manifest_found_at_start_is_judged_like_any(five)
+    issued = five.root / "epochs" / "manifest-2.json"
+    issued.rename(five.root / "lost")
+    anew = replace(five, 3)
+    assert (anew.returncode, "is in epoch 2, which this directory has not issued" in anew.stderr) == (3, True)
+    (five.root / "lost").rename(issued)
     other = replace(five, 5)
     assert other.returncode == 3
     assert "another replica is under way" in other.stderr

@@ -11,7 +11,7 @@ from hsm_app.errors import ConfigError, TokenError
 from hsm_app.fleet.manifest import FleetState, Replica
 from hsm_app.operator.ceremonies.hall import Hall
 from hsm_app.operator.ceremonies.play import Does, Outcome
-from hsm_app.operator.replace_token import KEYS, retired_directory, set_aside, write_keys
+from hsm_app.operator.replace_token import KEYS, kept_settings, retired_directory, set_aside, write_keys
 
 
 class UpkeepDeeds:
@@ -51,7 +51,7 @@ class UpkeepDeeds:
             identity_public=bytes.fromhex(made["identity_public"]),
             link_public=bytes.fromhex(made["link_public"]),
         )
-        replace_file(files.settings, (retired_directory(hall.place.home, old) / files.settings.name).read_bytes())
+        replace_file(files.settings, kept_settings(files))
         write_keys(files.directory / KEYS, member)
         says = f"when the evidence is published: hsm-vault fleet replace-replica {hall.place.home} --replica {number}"
         return Outcome(results={"incarnation": member.incarnation}, says=(says,))
