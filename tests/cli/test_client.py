@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,10 +131,19 @@ class TestRegister:
         def lost(*_: object, **__: object) -> Receipt:
             raise QuorumError("the answer was lost", ambiguous=True)
 
+        def refused(*_: object, **__: object) -> Receipt:
+            raise Denied(DenyReason.TENANT_LIMIT, "too many")
+
         monkeypatch.setattr(Vault, "change", lost)
         ended = run("client", "change", "--config", config)
         assert isinstance(ended.exception, QuorumError)
         assert ("Write it on paper" in ended.stdout, "is not known" in ended.stderr) == (True, True)
+        for_programs = run("client", "change", "--config", config, "--json")
+        said = json.loads(for_programs.stdout)
+        assert (enter_code(said["code"]), said["in_use"]) == (said["code"], None)
+        with monkeypatch.context() as within:
+            within.setattr(Vault, "change", refused)
+            assert run("client", "change", "--config", config, "--json").stdout == ""
 
     def test_replaces_it_after_a_wait_elsewhere(self, software: SoftwareVault, new_config: Path) -> None:
         shown = well("client", "register", "--config", new_config, "--replace", code_fd="another horse")
