@@ -13,7 +13,7 @@ import click
 from hsm_app.cli.secret_input import chosen_secret
 from hsm_app.client.randomness import random_bytes
 from hsm_app.durable import create_file
-from hsm_app.errors import ConfigError, Denied, LogError, QuorumError
+from hsm_app.errors import ConfigError, VaultError
 from hsm_app.vault.recovery_code import RANDOM_BYTES, choose_code, generate_code
 
 ADVICE = """\
@@ -62,15 +62,11 @@ def put_to_use(code: NewCode, file: Path | None, *, quiet: bool) -> Iterator[Non
         yield
     except BaseException as error:
         if code.generated:
-            is_unused = _changed_nothing(error)
+            is_unused = isinstance(error, VaultError) and not error.ambiguous
             if quiet and file is None and not is_unused:
                 click.echo(json.dumps({"code": code.text, "in_use": None}))
             click.echo(f"hsm-vault: {NOT_IN_USE if is_unused else NOT_KNOWN}", err=True)
         raise
-
-
-def _changed_nothing(error: BaseException) -> bool:
-    return isinstance(error, Denied | LogError) or (isinstance(error, QuorumError) and not error.ambiguous)
 
 
 def shown(code: NewCode, file: Path | None) -> dict[str, str]:

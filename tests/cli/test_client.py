@@ -16,6 +16,7 @@ from hsm_app.client.results import Receipt
 from hsm_app.errors import BackupError, ConfigError, Denied, DenyReason, ProtocolError, QuorumError
 from hsm_app.fleet.manifest import AttemptPolicy
 from hsm_app.vault.recovery_code import enter_code
+from hsm_app.wire import messages
 from tests.cli.command import run, told, well
 from tests.client.software_vault import SoftwareVault, manifest_now, running, write_client
 
@@ -126,6 +127,24 @@ class TestRegister:
         refused = run("client", "register", "--config", new_config)
         assert isinstance(refused.exception, Denied)
         assert ("Write it on paper" in refused.stdout, "the new code is not in use" in refused.stderr) == (True, True)
+
+    def test_calls_no_code_unused_that_an_earlier_delivery_made_live(
+        self, software: SoftwareVault, config: Path
+    ) -> None:
+        """Whoever delivers decides how often and when: the last word on a request is not the word on all of them."""
+
+        def expired(answer: object) -> object:
+            if isinstance(answer, messages.Activated):
+                raise Denied(DenyReason.BAD_ACCOUNT_TOKEN, "the account token has expired")
+            return answer
+
+        software.twist = expired
+        ended = run("client", "change", "--config", config)
+        assert isinstance(ended.exception, Denied)
+        assert ("is not known" in ended.stderr, "throw it away" in ended.stderr) == (True, False)
+        software.twist = lambda answer: answer
+        code = next(line.strip() for line in ended.stdout.splitlines() if line.count("-") == 5)
+        well("client", "recover", "--config", config, "--print-key", code_fd=code)
 
     def test_says_of_the_code_on_paper_that_nobody_knows(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def lost(*_: object, **__: object) -> Receipt:
