@@ -36,10 +36,12 @@ class DenyReason(IntEnum):
 class VaultError(Exception):
     """Base of every error this project raises on purpose.
 
-    `what` says what happened; `todo` says what to do next. Both are for people and hold no secret.
+    `what` says what happened; `todo` says what to do next. Both are for people and hold no secret. `ambiguous` is True
+    when what was asked for may have taken effect all the same; asking again with the same ids is safe.
     """
 
     exit_code = 1
+    ambiguous = False
 
     def __init__(self, what: str, todo: str = "") -> None:
         super().__init__(what)
@@ -63,8 +65,6 @@ class TokenError(VaultError):
 
 
 class QuorumError(VaultError):
-    """`ambiguous` is True when the operation may have taken effect; a retry with the same ids is safe."""
-
     exit_code = 7
 
     def __init__(self, what: str, todo: str = "", *, ambiguous: bool = False) -> None:

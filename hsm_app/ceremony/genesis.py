@@ -20,6 +20,10 @@ from hsm_app.ceremony.gathering import (
 from hsm_app.ceremony.plan import CeremonyName, Plan
 from hsm_app.ceremony.script import Confirmation, Deed, Script, Step
 
+USER_PIN = (
+    "The user PIN of a token is no custodian's: it lies in a file of its replica. Whoever has it and the token can use "
+    "the fleet's keys there without counting guesses."
+)
 BLANK = "Every token is blank: fresh from its maker, or reset by its maker's tool."
 
 
@@ -45,7 +49,7 @@ def genesis(plan: Plan) -> Script:
     )
     purpose = (
         f"Make the keys of fleet {plan.fleet} inside {len(numbers)} tokens. Any {len(numbers) // 2 + 1} of them serve "
-        "the fleet, and nobody can read a key.",
+        "the fleet. No key leaves a token but encrypted, for another token of the fleet.",
         *custody_words(plan),
     )
     title = "Genesis of a fleet" if plan.ceremony is CeremonyName.GENESIS else "A new fleet takes over"
@@ -62,11 +66,14 @@ def custody_words(plan: Plan) -> tuple[str, ...]:
             f"{count - needed + 1} of {count} tokens lost the fleet can serve nobody any more; the operator makes it "
             f"recover-only, and people move to a new fleet, as soon as {count - needed} of them are lost.",
             "The shares that custodians hold serve only until then, to go on after an interruption.",
+            USER_PIN,
         )
     return (
         f"The fleet is maintained: any {plan.threshold} of the {len(plan.custodians)} custodians together can replace "
         "a token. They can therefore do anything with the fleet's keys: reset the PIN of a token, carry the root to a "
-        "token of theirs, and open every record without counting guesses. Nobody can do it with fewer shares.",
+        "token of theirs, and open every record without counting guesses. With fewer shares nobody has the officers' "
+        "PIN.",
+        USER_PIN,
     )
 
 

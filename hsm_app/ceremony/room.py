@@ -24,7 +24,7 @@ class Room(Protocol):
         """Show a paragraph."""
 
     def ask(self, prompt: str) -> str:
-        """Return one line that somebody typed, without blanks around it. Words of a share are never returned."""
+        """Return one line that somebody typed, without blanks around it; none that `is_like_a_share`."""
 
     def show_share(self, custodian: str, words: Sequence[str]) -> None:
         """Show a share to its custodian alone. When this returns or raises, screen and scroll-back are clear."""

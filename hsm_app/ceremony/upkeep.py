@@ -40,7 +40,10 @@ def replace_token(plan: Plan) -> Script:
             id="set-aside",
             title=f"Set the old token {label} aside",
             roles=ADMINISTRATOR,
-            text=("The replica's files are moved aside; nothing is deleted.",),
+            text=(
+                "The replica's files are moved aside; nothing is deleted. An old token that still works holds the "
+                "fleet's root: it is kept as safe as the others, or reset by its maker's tool.",
+            ),
             deed=Deed.RETIRE_TOKEN,
             replica=new,
         ),
@@ -105,7 +108,7 @@ def rotate_keys(plan: Plan) -> Script:
 
 
 def destroy_fleet(plan: Plan) -> Script:
-    """Return the script by which every key of a fleet is destroyed, and with them what they protect."""
+    """Return the script by which every key in a fleet's tokens is destroyed, and with them what they protect."""
     erased = tuple(
         Step(
             id=f"erase-{token.replica}",
@@ -139,9 +142,10 @@ def destroy_fleet(plan: Plan) -> Script:
         ),
         *erased,
         *(_lost(plan, replica) for replica in plan.lost),
+        *(() if plan.is_sealed else (_replaced(),)),
         *closing(),
     )
-    purpose = (f"Destroy every key of fleet {plan.fleet}. There is no way back.",)
+    purpose = (f"Destroy every key in the tokens of fleet {plan.fleet}. There is no way back.",)
     return Script(plan=plan, title="A fleet is destroyed", purpose=purpose, steps=steps)
 
 
@@ -155,6 +159,22 @@ def _lost(plan: Plan, replica: int) -> Step:
             f"fleet's keys. So the file replica-{replica}/pin and every copy of it are destroyed, and all sheets.",
         ),
         confirmations=(Confirmation(f"Its PIN and all sheets are destroyed: type {GONE}", GONE),),
+    )
+
+
+def _replaced() -> Step:
+    return Step(
+        id="replaced",
+        title="Tokens that were replaced before",
+        roles="administrator and witnesses",
+        text=(
+            "They are not erased here. One that still works holds the fleet's root: whoever has it, and its user PIN "
+            "or enough of the custodians' shares, has the fleet's keys. So each is destroyed, or reset by its maker's "
+            "tool, and what was set aside of its replica, in the directory retired, is destroyed with its PINs.",
+        ),
+        confirmations=(
+            Confirmation(f"Nothing is left of a token that was replaced, or none ever was: type {GONE}", GONE),
+        ),
     )
 
 

@@ -63,8 +63,8 @@ def audit(
 
     Evidence says nothing of what came after it. With --manifest it has to be about the fleet as that manifest lists it.
 
-    Ends with 0 when every check passes, 10 when one fails, 11 when none fails and something is not proven. The same
-    steps by hand, with openssl and sha256sum: docs/audit.md.
+    Ends with 0 when every check passes, 10 when one fails, 11 when none fails and something is not proven. The
+    signatures and digests by hand, with openssl and sha256sum: docs/audit.md.
 
     \b
     Examples: hsm-vault audit https://vault.example/fleet-1 --root-of-trust root-of-trust.json --wheel hsm_vault.whl

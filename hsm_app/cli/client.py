@@ -80,7 +80,7 @@ def register(
     here.state.keep_key(key)
     hand_over(code, code_out, quiet=as_json)
     owner_key = here.state.owner_key() if replace else None
-    with put_to_use(code):
+    with put_to_use(code, code_out, quiet=as_json):
         receipt = here.vault(fleet).register(code.text, key, owner_key=owner_key, replace=replace)
     here.keep_registered(receipt, fleet)
     _tell_receipt(receipt, code, code_out, as_json)
@@ -89,7 +89,7 @@ def register(
 @client.command(short_help="Get the key back with the recovery code.")
 @config_option
 @code_option
-@click.option("--print-key", is_flag=True, help="Print the key as 64 digits and nothing else; keep nothing here.")
+@click.option("--print-key", is_flag=True, help="Print the key as 64 digits and nothing else; keep no key here.")
 @json_option
 def recover(config: Path | None, code_fd: int | None, print_key: bool, as_json: bool) -> None:
     """Get the key back with the recovery code, on a device that has only the configuration and an account token.
@@ -155,7 +155,7 @@ def change(
     vault = here.vault(fleet)
     code = new_code(choose_code, new_code_fd)
     hand_over(code, code_out, quiet=as_json)
-    with put_to_use(code):
+    with put_to_use(code, code_out, quiet=as_json):
         receipt = vault.change(code.text, secret=key, owner_key=owner_key)
     here.keep_registered(receipt, fleet)
     _tell_receipt(receipt, code, code_out, as_json)

@@ -65,7 +65,7 @@ def cli() -> None:
     Exit codes: 0 done, 2 wrong usage, 3 configuration, 4 protocol, 5 ceremony paused, 6 token, 7 no majority, 8 store,
     9 backup file, 10 log, bundle, evidence or software, 11 not proven, 20 and up refused by policy (21 wrong code,
     22 destroyed, 23 no record, 24 retry later, 25 account token, 26 stale, 27 owner's signature needed, 28 tenant's
-    limit, 29 attempt id reused).
+    limit, 29 attempt id reused), 130 stopped, or not answered with yes, 141 nobody reads the output any more.
     """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import click
 from hsm_app.cli.secret_input import chosen_secret
 from hsm_app.client.randomness import random_bytes
 from hsm_app.durable import create_file
-from hsm_app.errors import ConfigError, Denied, LogError, QuorumError
+from hsm_app.errors import ConfigError, VaultError
 from hsm_app.vault.recovery_code import RANDOM_BYTES, choose_code, generate_code
 
 ADVICE = """\
@@ -39,7 +40,10 @@ def new_code(choose: bool, descriptor: int | None) -> NewCode:
 
 
 def hand_over(code: NewCode, file: Path | None, *, quiet: bool) -> None:
-    """Give a generated code to its person before it is put to use: whatever happens next, it is not lost."""
+    """Give a generated code to its person before it is put to use: whatever happens next, it is not lost.
+
+    With `quiet`, a program gets it with the result, or from `put_to_use`.
+    """
     if not code.generated:
         return
     if file is not None:
@@ -49,18 +53,20 @@ def hand_over(code: NewCode, file: Path | None, *, quiet: bool) -> None:
 
 
 @contextmanager
-def put_to_use(code: NewCode) -> Iterator[None]:
-    """Say what a generated code is worth when the vault does not take it: its person has it on paper by then."""
+def put_to_use(code: NewCode, file: Path | None, *, quiet: bool) -> Iterator[None]:
+    """Say what a generated code is worth when the vault does not take it: its person has it on paper by then.
+
+    A program that has not got it yet, for there is no result, gets one that may be in use.
+    """
     try:
         yield
     except BaseException as error:
         if code.generated:
-            click.echo(f"hsm-vault: {NOT_IN_USE if _changed_nothing(error) else NOT_KNOWN}", err=True)
+            is_unused = isinstance(error, VaultError) and not error.ambiguous
+            if quiet and file is None and not is_unused:
+                click.echo(json.dumps({"code": code.text, "in_use": None}))
+            click.echo(f"hsm-vault: {NOT_IN_USE if is_unused else NOT_KNOWN}", err=True)
         raise
-
-
-def _changed_nothing(error: BaseException) -> bool:
-    return isinstance(error, Denied | LogError) or (isinstance(error, QuorumError) and not error.ambiguous)
 
 
 def shown(code: NewCode, file: Path | None) -> dict[str, str]:

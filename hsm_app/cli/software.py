@@ -30,8 +30,10 @@ File = click.Path(path_type=Path, dir_okay=False)
 def software(as_json: bool, published: Path | None, wheel: Path | None, module: Path | None, at: Path | None) -> None:
     """Say which software runs: version, commit, the digest over all its files, dependencies.
 
-    --check names everything that is not as a published software.json says, and ends with 10 if there is anything. The
-    digest over the files can be had without this program, where its wheel was unpacked:
+    --check names each file of the program and each dependency's version that is not as a published software.json
+    says, and ends with 10 if there is any. Python also runs its caches (__pycache__), and what *.pth files and a
+    sitecustomize name: neither is looked at. The digest over the files can be had without this program, where its wheel
+    was unpacked:
     find hsm_app -type f -exec sha256sum {} + | LC_ALL=C sort | sha256sum
 
     The words are what a ceremony reads aloud of that digest.

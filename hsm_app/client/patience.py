@@ -42,12 +42,13 @@ async def patiently(attempt: Callable[[float], Awaitable[T]], patience: float) -
 
 
 def _given_up(error: QuorumError | LogError, ambiguous: bool) -> QuorumError | LogError:
-    todo = "It may have taken effect all the same; repeating it is safe" if ambiguous else "Nothing was changed"
-    if isinstance(error, LogError):
+    if isinstance(error, LogError):  # which says nothing of what was asked for: it may have been delivered, too
         return LogError(
-            error.check, f"the keys that were sent are not to be believed: {error.what}", error.todo or f"{todo}. "
+            error.check, f"the keys that were sent are not to be believed: {error.what}", error.todo or "Try again. "
             "If it stays so, tell the service: somebody may be trying to put other keys in the fleet's place"
         )  # fmt: skip
+    nothing = "Nothing was changed, as far as the fleet has answered"
+    todo = "It may have taken effect all the same; repeating it is safe" if ambiguous else nothing
     return QuorumError(
         f"the fleet did not decide in time: {error.what}", f"{todo}. Try again in a while", ambiguous=ambiguous
     )

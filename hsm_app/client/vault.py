@@ -27,7 +27,7 @@ from hsm_app.client.opaque_session import OpaqueSession
 from hsm_app.client.randomness import random_bytes
 from hsm_app.client.results import Receipt, Recovery, Removal, SignedStatus
 from hsm_app.client.transport import RelayConnection
-from hsm_app.errors import ConfigError, Denied, DenyReason, ProtocolError, QuorumError
+from hsm_app.errors import ConfigError, Denied, DenyReason, ProtocolError, QuorumError, VaultError
 from hsm_app.fleet.manifest import Fleet, FleetState, check_window
 from hsm_app.fleet.routing import group_of
 from hsm_app.model import AttemptId, RegistrationId
@@ -72,7 +72,9 @@ class AsyncVault:
         """Keep `secret` (1 to 1024 bytes) behind `code`, which a person chose or `generate_code` made.
 
         When a record is live already, its owner's key makes the new one take its place at once. Without that key this
-        is Denied(OWNER_REQUIRED), or with `replace` a replacement that waits for the policy's delay.
+        is Denied(OWNER_REQUIRED), or with `replace` a replacement that waits for the policy's delay. An error is
+        `ambiguous` when the new code may be in use all the same: whoever delivers the last message may have delivered
+        it before, and an answer to one delivery, whatever it says, is no answer to the others.
         """
         self._check_active()
         start = self._opaque.start_registration(choose_code(code))
@@ -97,7 +99,11 @@ class AsyncVault:
             messages.RegisterFinished,
         )
         signature = self._signature(owner_key, Action.ACTIVATE, started.generation, registration_id)
-        return await self._activate(registration_id, signature if started.live else b"", export_key)
+        try:
+            return await self._activate(registration_id, signature if started.live else b"", export_key)
+        except VaultError as error:
+            error.ambiguous = True
+            raise
 
     async def activate(self, receipt: Receipt) -> Receipt:
         """Make a replacement live whose wait is over. Before that nothing changes, and `due_at` says when it is."""

@@ -8,6 +8,7 @@ newest, has nothing to hide in the evidence; it shows only where somebody brings
 from __future__ import annotations
 
 from hsm_app.errors import LogError
+from hsm_app.evidence.audit_successor import check_no_gap
 from hsm_app.evidence.dossier import FLEET, Dossier, naming
 from hsm_app.fleet.manifest import Manifest
 from hsm_app.fleet.publication import check_fleet_goes_on
@@ -19,7 +20,8 @@ BELIEVED = "the manifest that you believe"
 def check_believed(dossier: Dossier, published: Manifest, believed: Manifest) -> None:
     """LogError ("manifest", "delta") unless a manifest names this evidence and has no member that is not in it.
 
-    `published` is the evidence's own manifest. A replica may be away, or be a later incarnation with the keys it had.
+    `published` is the evidence's own manifest. A replica may be away, or be the next incarnation with the keys it had.
+    NotProven when it is a later one: an incarnation in between may have been another token's.
     """
     if believed.namespace != published.namespace or believed.epoch < published.epoch:
         raise LogError(CHECK, f"{BELIEVED} is earlier than this evidence, or of another namespace")
@@ -39,3 +41,4 @@ def check_believed(dossier: Dossier, published: Manifest, believed: Manifest) ->
             raise LogError(
                 CHECK, f"{BELIEVED} lists an incarnation of replica {replica.replica} before that of {FLEET}"
             )
+    check_no_gap(known.values(), entry)

@@ -11,7 +11,7 @@ for a while, with the fleet's root in it; nothing here can tell, and the check s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from hsm_app.ceremony.plan import Person
 from hsm_app.errors import LogError
@@ -59,7 +59,7 @@ def check_fleet_goes_on(dossier: Dossier) -> str:
             raise LogError(BINDING, "it has another name or other replicas than in the evidence before")
         check_goes_on(before.fleet, dossier.fleet)
         _check_members(dossier, before)
-    _check_no_gap(dossier, before)
+    check_no_gap(before.replicas, dossier.fleet)
     number, others = dossier.plan.replica, len(dossier.replicas) - 1
     return f"replica {number} is new; {others} replicas and the fleet's four keys are those of the evidence before"
 
@@ -133,11 +133,13 @@ def _check_members(dossier: Dossier, before: Dossier) -> None:
             raise LogError(BINDING, f"replica {number} was incarnation {old.incarnation}, and cannot be this one")
 
 
-def _check_no_gap(dossier: Dossier, before: Dossier) -> None:
-    was = {replica.replica: replica.incarnation for replica in before.replicas}
+def check_no_gap(before: Iterable[Replica], fleet: Fleet) -> None:
+    """NotProven when a replica of the fleet is later than the next incarnation of what it was before."""
+    was = {replica.replica: replica.incarnation for replica in before}
     gaps = [
         f"replica {replica.replica} went from incarnation {was[replica.replica]} to {replica.incarnation}"
-        for replica in dossier.replicas
+        for group in fleet.groups
+        for replica in group.replicas
         if replica.incarnation > was[replica.replica] + 1
     ]
     if gaps:

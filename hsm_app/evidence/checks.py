@@ -43,7 +43,8 @@ CHECKS = (
     ),
     Check(
         "attestation-chain",
-        "Makers vouch, up to the roots that you gave, that each replica's identity key lives in a device of theirs.",
+        "Makers vouch, up to the roots that you gave, that the identity key of each token that was made here lives in "
+        "a device of theirs.",
         "That the fleet's root and the link keys live there too; which program asks the devices to use keys.",
     ),
     Check(

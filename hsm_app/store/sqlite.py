@@ -76,6 +76,7 @@ class SqliteStore:
             raise self._refused("it was not made by this version of the program", _CHECK_PATH)
         self._rows.execute("PRAGMA journal_mode = WAL")
         self._rows.execute("PRAGMA synchronous = FULL")
+        self._rows.execute("PRAGMA secure_delete = ON")  # what was replaced is wiped: a destroyed record, above all
         self._rows.execute(f"PRAGMA wal_autocheckpoint = {PAGES_PER_CHECKPOINT}")
         with self._transaction():  # takes the exclusive lock, also when nothing is written
             if is_new:

@@ -2,7 +2,8 @@
 
 Attempts have their own log (`vault.attempts`), which already holds time and outcome, so the events kept here are the
 others; `merge` shows both as one list. That keeps an attacker's attempts from pushing out the event of, say, a delete
-that somebody scheduled, and the other way round.
+that somebody scheduled, and the other way round: of what is shown, at least six are the latest other events, if there
+are six, and ten the latest attempts.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import NamedTuple
 from hsm_app.vault.attempts import AttemptLog, AttemptOutcome
 
 KEPT = 16
+GUESSES = 10  # the largest maximum: more are never in a row without a success
+_PLACE = itemgetter(0)  # when it happened, counted in charges
 _ENTRY = struct.Struct(">BQQ")
 
 
@@ -88,8 +91,12 @@ NO_EVENTS = EventLog()
 
 
 def merge(events: EventLog, attempts: AttemptLog) -> tuple[Event, ...]:
-    """Return the last 16 of all that happened, oldest first."""
-    entries = [(2 * sequence, _OF_OUTCOME[outcome], at) for sequence, at, outcome in attempts.latest(KEPT)]
-    entries += [(2 * sequence + 1, kind, at) for kind, at, sequence in events.entries()]
-    entries.sort(key=itemgetter(0))
-    return tuple([Event(kind, at) for _, kind, at in entries[-KEPT:]])
+    """Return the last 16 of all that happened, oldest first; of attempts the last `GUESSES` whatever else happened.
+
+    So whoever guesses cannot push the guesses out of sight by registrations that nobody activates, which need no code.
+    """
+    tried = [(2 * sequence, _OF_OUTCOME[outcome], at) for sequence, at, outcome in attempts.latest(KEPT)]
+    happened = [(2 * sequence + 1, kind, at) for kind, at, sequence in events.entries()]
+    shown = happened[-(KEPT - min(len(tried), GUESSES)) :]
+    entries = sorted(shown + tried[-(KEPT - len(shown)) :], key=_PLACE)
+    return tuple([Event(kind, at) for _, kind, at in entries])

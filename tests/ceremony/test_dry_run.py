@@ -65,6 +65,13 @@ def test_a_maintained_fleets_script_says_what_custodians_can_do_and_a_sealed_one
         assert said in " ".join(markdown(script_of(parse_plan(text.encode()))).decode().split())
 
 
+def test_the_scripts_say_what_needs_no_custodian_and_what_is_not_erased() -> None:
+    destroyed = PLANS["destroy-fleet"].replace('custody = "sealed"', 'custody = "maintained"')
+    pin = "can use the fleet's keys there without counting guesses"
+    for text, said in ((MAINTAINED, pin), (PLANS["genesis"], pin), (destroyed, "One that still works holds the fleet")):
+        assert said in " ".join(markdown(script_of(parse_plan(text.encode()))).decode().split())
+
+
 def test_a_dry_run_does_not_write_over_a_transcript(tmp_path: Path) -> None:
     path = tmp_path / "transcript.jsonl"
     path.write_text("something")

@@ -218,7 +218,7 @@ def test_a_fleet_that_was_left_and_lost_a_token_is_destroyed_token_by_token(flee
         with opened(fleet, number) as station:
             assert station.objects(sealed=False) == []
     done = [entry.step for entry in rehearsal.of(EntryKind.DONE)]
-    assert done[-4:] == ["erase-1", "erase-3", "lost-2", "end"]
+    assert done[-5:] == ["erase-1", "erase-3", "lost-2", "replaced", "end"]
 
 
 LOST = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from hsm_app.client.results import Receipt
 from hsm_app.errors import BackupError, ConfigError, Denied, DenyReason, ProtocolError, QuorumError
 from hsm_app.fleet.manifest import AttemptPolicy
 from hsm_app.vault.recovery_code import enter_code
+from hsm_app.wire import messages
 from tests.cli.command import run, told, well
 from tests.client.software_vault import SoftwareVault, manifest_now, running, write_client
 
@@ -126,14 +128,41 @@ class TestRegister:
         assert isinstance(refused.exception, Denied)
         assert ("Write it on paper" in refused.stdout, "the new code is not in use" in refused.stderr) == (True, True)
 
+    def test_calls_no_code_unused_that_an_earlier_delivery_made_live(
+        self, software: SoftwareVault, config: Path
+    ) -> None:
+        """Whoever delivers decides how often and when: the last word on a request is not the word on all of them."""
+
+        def expired(answer: object) -> object:
+            if isinstance(answer, messages.Activated):
+                raise Denied(DenyReason.BAD_ACCOUNT_TOKEN, "the account token has expired")
+            return answer
+
+        software.twist = expired
+        ended = run("client", "change", "--config", config)
+        assert isinstance(ended.exception, Denied)
+        assert ("is not known" in ended.stderr, "throw it away" in ended.stderr) == (True, False)
+        software.twist = lambda answer: answer
+        code = next(line.strip() for line in ended.stdout.splitlines() if line.count("-") == 5)
+        well("client", "recover", "--config", config, "--print-key", code_fd=code)
+
     def test_says_of_the_code_on_paper_that_nobody_knows(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def lost(*_: object, **__: object) -> Receipt:
             raise QuorumError("the answer was lost", ambiguous=True)
+
+        def refused(*_: object, **__: object) -> Receipt:
+            raise Denied(DenyReason.TENANT_LIMIT, "too many")
 
         monkeypatch.setattr(Vault, "change", lost)
         ended = run("client", "change", "--config", config)
         assert isinstance(ended.exception, QuorumError)
         assert ("Write it on paper" in ended.stdout, "is not known" in ended.stderr) == (True, True)
+        for_programs = run("client", "change", "--config", config, "--json")
+        said = json.loads(for_programs.stdout)
+        assert (enter_code(said["code"]), said["in_use"]) == (said["code"], None)
+        with monkeypatch.context() as within:
+            within.setattr(Vault, "change", refused)
+            assert run("client", "change", "--config", config, "--json").stdout == ""
 
     def test_replaces_it_after_a_wait_elsewhere(self, software: SoftwareVault, new_config: Path) -> None:
         shown = well("client", "register", "--config", new_config, "--replace", code_fd="another horse")

@@ -86,6 +86,7 @@ CHANGES: dict[str, tuple[Callable[[Path], None], int]] = {
     "a token's record": (TOKEN, 1),
     "a file is missing": (lambda evidence: (evidence / "custody.json").unlink(), 1),
     "a file that nobody named": (lambda evidence: (evidence / "note.txt").write_text("trust me"), 2),
+    "a link that nobody named": (lambda evidence: (evidence / "note.txt").symlink_to("script.md"), 2),
     "another statement is named": (changed("manifest.json", '"evidence_sha256": "', '"evidence_sha256": "0'), 3),
     "a record, and the statement over it": (with_statement_anew(TOKEN), 4),
     "the script, and the statement over it": (with_statement_anew(SCRIPT), 4),
@@ -101,6 +102,16 @@ def test_it_stops_at(evidence: Path, change: Callable[[Path], None], block: int)
     change(evidence)
     stopped, said = by_hand(evidence)
     assert stopped == block, said
+
+
+def test_a_root_that_may_leave_stops_it_however_the_plan_spells_sealed(evidence: Path) -> None:
+    def change(evidence: Path) -> None:
+        TOKEN(evidence)
+        changed("plan.toml", 'custody = "sealed"', 'custody="sealed"')(evidence)
+
+    with_statement_anew(change)(evidence)
+    signed = (4, 5, 6)  # what whoever has the first token and all participants' keys could make fit, too
+    assert by_hand(evidence, None, signed)[0] == 7
 
 
 # -- a token that was replaced

@@ -99,7 +99,8 @@ def test_a_token_that_the_next_manifest_lists_is_not_set_aside(replaced: Replace
     for name in ("replica-2", "retired/replica-2-incarnation-1"):
         (place.home / name).mkdir(parents=True)
     (place.home / "replica-2/pin").touch()
-    hall = cast(Hall, SimpleNamespace(fleet=lambda: directory, place=place))
+    plan = replaced.rehearsal.ceremony.plan
+    hall = cast(Hall, SimpleNamespace(fleet=lambda: directory, place=place, plan=plan))
     step = next(step for step in replaced.rehearsal.ceremony.script.steps if step.deed is Deed.RETIRE_TOKEN)
     with pytest.raises(ConfigError, match=f"epoch {grown.epoch}, which lists replica 2, is under way"):
         UpkeepDeeds(hall).retire(step)

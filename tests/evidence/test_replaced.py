@@ -448,6 +448,16 @@ def test_the_newest_evidence_is_held_against_the_manifest_that_a_client_believes
         assert all(each["manifest"].outcome is Outcome.PASS for each in verdicts[1:])
 
 
+def test_an_incarnation_that_no_evidence_and_no_manifest_at_hand_shows_is_not_proven(replaced: Replaced) -> None:
+    """Replica 3 was another token's for a while, perhaps, before it came back with the keys that it had."""
+    files, old = replaced.files, replaced.old.files
+    one, two, three = parse_manifest(files[MANIFEST]).fleets[0].groups[0].replicas
+    believed = later(files, groups=with_members(files, one, two, replace(three, incarnation=3)))
+    verdict = audit_chain([files, old], replace(replaced.old.beliefs, manifest=believed))[0]["manifest"]
+    assert verdict.outcome is Outcome.NOT_PROVEN
+    assert "replica 3 went from incarnation 1 to 3" in verdict.why
+
+
 def changed_window(files: Files) -> Manifest:
     own = parse_manifest(files[MANIFEST])
     raw = encode_manifest(

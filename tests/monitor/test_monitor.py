@@ -31,6 +31,7 @@ from hsm_app.monitor.verdicts import CHECKS, Look, fetch_checkpoint, look
 from hsm_app.monitor.witnessed import compare_with_witnesses
 from hsm_app.net.address import Address
 from hsm_app.net.http import HttpServer, Reply, request
+from hsm_app.tlog import tiles
 from hsm_app.tlog.checkpoint import Checkpoint
 from hsm_app.tlog.policy import NONE
 from hsm_app.tlog.tiles import Fetch
@@ -202,6 +203,20 @@ def test_a_changed_entry_of_the_namespace_fails_its_inclusion(audited: World) ->
     last = kept.rindex(b'"keyid":"') + len(b'"keyid":"')
     path.write_bytes(kept[:last] + b"0" + kept[last + 1 :])
     assert failed(seen(audited)) == {"inclusion"}
+
+
+def test_an_epoch_that_the_log_hides_among_entries_of_others_fails_inclusion(audited: World) -> None:
+    """A bundle of it holds for a client: it is in the tree that witnesses cosigned. Only its entry is not shown."""
+    append(audited, another_key(audited))
+    path = audited.auditor / "public/tile/entries/000.p/5"
+    *kept, _ = tiles.unpack_entries(path.read_bytes(), 5)
+    path.write_bytes(tiles.pack_entries([*kept, b"an entry of somebody else"]))
+    found = seen(audited)
+    assert [epoch.manifest.epoch for epoch in found.epochs if epoch.manifest] == [1, 2, 3]
+    assert failed(found) == {"inclusion"}
+    assert all("entry 4 " in epoch.verdicts["inclusion"].why for epoch in found.epochs)
+    shown = look(open_source(public(audited)), Lineage((audited.root,)), now=int(time.time()), seen=None, limit=1)
+    assert failed(shown) == {"inclusion"}
 
 
 def test_old_cosignatures_are_not_fresh(audited: World) -> None:

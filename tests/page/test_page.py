@@ -102,10 +102,14 @@ def test_an_honest_log_is_green_and_says_what_changed(chromium: Browser, honest:
 def test_a_second_look_is_consistent_with_the_first(chromium: Browser, honest: World) -> None:
     consistency = "return document.querySelector('[data-check=consistency]').dataset.outcome"
     with served(honest) as site:
-        for outcome in ("NOT-PROVEN", "PASS"):
+        for outcome, title in (
+            ("NOT-PROVEN", "Every check passed that a first look can make"),
+            ("PASS", "Every check passed"),
+        ):
             chromium.open(site)
             assert chromium.verdict() == "PASS"
             assert chromium.run(consistency) == outcome
+            assert chromium.text("#verdict") == title
 
 
 def test_it_fits_a_phone_and_asks_no_other_site(chromium: Browser, honest: World) -> None:

@@ -34,6 +34,18 @@ def test_commits_are_synced_before_they_return(store: SqliteStore) -> None:
     assert store._rows.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
+def test_a_value_that_was_replaced_is_not_left_in_the_file(path: Path) -> None:
+    """A destroyed record's value is in the undo for one more batch, and in the log until the store is closed."""
+    old = b"a sealed value of before " * 400  # of several pages, which become free
+    with closing(SqliteStore(path, OWNER)) as store:
+        write(store, {record(1): slot(1, old)})
+        write(store, {record(1): slot(2, b"a tombstone")})
+        write(store, {record(2): slot(1, b"another record's")})
+    whole = b"".join(each.read_bytes() for each in path.parent.iterdir())
+    assert b"a tombstone" in whole
+    assert b"sealed value of before" not in whole
+
+
 # -- files that are not ours
 
 

@@ -120,9 +120,22 @@ def test_status_and_success_tell_the_last_sixteen(vault: Vault) -> None:
     assert answer.events == vault.status().events  # type: ignore[union-attr]
 
 
+def test_whoever_guessed_cannot_hide_it_behind_other_events(vault: Vault) -> None:
+    """VAULT-STATUS-TELLS: the owner hears of every guess since the last success, and of the latest other events."""
+    for number in range(9):
+        vault.recover(number, right=False)
+    for number in range(2, 20):  # registrations that nobody activates need no code and no owner's key
+        vault.register(number)
+    answer = vault.recover(9, right=True)
+    kinds = [event.kind for event in answer.events]  # type: ignore[union-attr]
+    assert kinds.count(EventKind.WRONG_CODE) == 9
+    assert (kinds.count(EventKind.REGISTERED), kinds[-1], len(kinds)) == (6, EventKind.RECOVERED, 16)
+
+
 def test_attempts_do_not_push_out_what_is_not_an_attempt(vault: Vault) -> None:
     vault.delete()
     for number in range(40):
         vault.recover(number, right=False) if number % 2 else vault.recover(number, right=True)
     kinds = [kind for kind, _, _ in decode_record(vault.value).events.entries()]
     assert EventKind.DELETION_SCHEDULED in kinds
+    assert EventKind.DELETION_SCHEDULED in {event.kind for event in vault.status().events}

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
+from contextlib import ExitStack
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -103,12 +104,11 @@ class TokenDeeds:
         giver = self._giver(number)
         receiver, donor, officer = hall.token(number), hall.token(giver), hall.officer_pin(giver)
         receiver.end_carry()  # what an interrupted run left
-        try:
+        with ExitStack() as ends:  # each of both, whatever becomes of the other token
+            ends.callback(donor.remove_trusted, officer)
+            ends.callback(receiver.end_carry)
             if not receiver.roots()[ROOT]:
                 self._move(receiver, donor, officer)
-        finally:
-            receiver.end_carry()
-            donor.remove_trusted(officer)
         self._prove(donor, receiver)
         return Outcome(
             results={"from": giver, "same_root": True},
@@ -154,9 +154,11 @@ class TokenDeeds:
         """Take the officer's PIN from everybody, and show that the custodians' one is refused (VAULT-SEAL-SHOWN)."""
         hall, number = self._hall, step.replica
         station, officer = hall.token(number), hall.officer_pin(number)
-        if not (hall.was_interrupted(step) and station.refuses_officer(officer)):
+        is_refused = hall.was_interrupted(step) and station.refuses_officer(officer)
+        if not is_refused:  # else it was sealed before the interruption, and a PIN that is refused is not tried twice
             station.retire_officer(officer)
-        if not station.refuses_officer(officer):
+            is_refused = station.refuses_officer(officer)
+        if not is_refused:
             raise TokenError("the token still takes the custodians' PIN", STRANGE)
         root = next(each["attributes"] for each in station.objects(sealed=True) if each["role"] == "fleet-root")
         if root["CKA_EXTRACTABLE"]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from hsm_app.ceremony.script import Deed, Step
 from hsm_app.durable import replace_file
 from hsm_app.errors import ConfigError, TokenError
-from hsm_app.fleet.manifest import FleetState, Replica
+from hsm_app.fleet.manifest import Fleet, FleetState, Replica
 from hsm_app.operator.ceremonies.hall import Hall
 from hsm_app.operator.ceremonies.play import Does, Outcome
 from hsm_app.operator.replace_token import KEYS, kept_settings, retired_directory, set_aside, write_keys
@@ -33,6 +33,7 @@ class UpkeepDeeds:
 
         ConfigError when the next epoch names the token that is there.
         """
+        self._check_planned()
         self._hall.fleet().check_settled(step.replica)
         old, place = self._listed(step.replica), self._hall.place
         retired = retired_directory(place.home, old)
@@ -58,8 +59,7 @@ class UpkeepDeeds:
 
     def check_left(self, _: Step) -> Outcome:
         """Refuse to destroy a fleet that people still put records into."""
-        opened = self._hall.fleet()
-        state = opened.fleet(opened.epochs.current()).state
+        state = self._check_planned().state
         if state is FleetState.ACTIVE:
             raise ConfigError(
                 f"fleet {self._hall.plan.fleet} is active: people put records into it",
@@ -73,6 +73,21 @@ class UpkeepDeeds:
         if left:
             raise TokenError(f"{left} objects are left in the token", "Reset it with its maker's tool")
         return Outcome(results={"objects": 0}, says=("The token was asked for all that it holds: there is nothing.",))
+
+    def _check_planned(self) -> Fleet:
+        """Return the fleet as its manifest lists it. ConfigError when the plan is of another one, or another custody.
+
+        The script goes by the plan: where a sealed fleet is destroyed, no custodian is asked for a share.
+        """
+        opened, plan = self._hall.fleet(), self._hall.plan
+        listed = opened.fleet(opened.epochs.current())
+        if (listed.fleet, listed.custody) != (plan.fleet, plan.custody):
+            raise ConfigError(
+                f"the plan is of the {plan.custody} fleet {plan.fleet}, and the directory of the {listed.custody} "
+                f"fleet {listed.fleet}",
+                "Correct the plan, and announce plan and script anew",
+            )
+        return listed
 
     def _listed(self, replica: int) -> Replica:
         return self._hall.fleet().last_listed(replica)[1]

@@ -87,9 +87,11 @@ function announce(outcome, found, excused) {
   const memory = excused.has("consistency")
     ? "This browser remembers the log from now on."
     : "History is as this browser saw it before.";
+  const isFirst = [...excused].some((check) => found.log[check]?.outcome === NOT_PROVEN);
+  const first = isFirst ? " that a first look can make" : "";
   if (outcome === FAIL) banner(FAIL, "Do not trust these keys", firstWhy(found, FAIL, excused));
   else if (!last && isWhole(found.log)) banner(NOT_PROVEN, "Nothing is logged yet", "The log holds no keys of this namespace.");
-  else if (outcome === PASS) banner(PASS, "Every check passed", `Epoch ${last.epoch} is in force. ${memory}`);
+  else if (outcome === PASS) banner(PASS, `Every check passed${first}`, `Epoch ${last.epoch} is in force. ${memory}`);
   else banner(NOT_PROVEN, "Not everything could be checked", firstWhy(found, NOT_PROVEN, excused));
 }
 
