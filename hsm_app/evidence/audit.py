@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from hsm_app.errors import ConfigError, LogError
-from hsm_app.evidence import audit_fleet, audit_people
+from hsm_app.evidence import audit_exceptions, audit_fleet, audit_people
 from hsm_app.evidence.beliefs import Beliefs, NotProven
 from hsm_app.evidence.checks import CHECKS
 from hsm_app.evidence.dossier import Dossier
@@ -30,7 +30,7 @@ _LOOKS: Mapping[str, Callable[[Dossier, Beliefs], str]] = {
     "sealed": audit_fleet.sealed,
     "manifest": audit_fleet.manifest,
     "log-inclusion": audit_fleet.log_inclusion,
-    "exceptions": audit_people.exceptions,
+    "exceptions": audit_exceptions.exceptions,
 }
 
 

@@ -1,4 +1,4 @@
-"""The checks of the ceremony itself: script, transcript, signatures, custodians, exceptions."""
+"""The checks of the ceremony itself: script, transcript, signatures, custodians."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 from hsm_app.ceremony.plan import Kind, Role
 from hsm_app.ceremony.transcript import SCHEMA, EntryKind
 from hsm_app.errors import LogError
+from hsm_app.evidence.audit_exceptions import SHOWN, fits
 from hsm_app.evidence.audit_successor import THRESHOLD, check_custodians_go_on, check_predecessor, check_shares
 from hsm_app.evidence.beliefs import Beliefs, NotProven
 from hsm_app.evidence.dossier import (
@@ -22,8 +23,6 @@ from hsm_app.evidence.dossier import (
     naming,
 )  # fmt: skip
 from hsm_app.evidence.statement import STATEMENT, verify_envelope
-
-SHOWN = 300  # characters of a reason
 
 
 def script_digest(dossier: Dossier, _: Beliefs) -> str:
@@ -47,11 +46,6 @@ def script_digest(dossier: Dossier, _: Beliefs) -> str:
         if not fits(asked, answers.get((step, asked), "")):
             raise LogError(check, f"{TRANSCRIPT} has not the answer of the script, step {step}, to: {asked[:SHOWN]}")
     return f"SHA-256 {dossier.sha256(SCRIPT)}; {len(done)} steps"
-
-
-def fits(asked: str, answer: str) -> bool:
-    """Say whether it is the answer that a question of a script names itself, at its end."""
-    return asked.endswith((f": type {answer}", f"({answer})"))
 
 
 def transcript_chain(dossier: Dossier, _: Beliefs) -> str:
@@ -125,25 +119,3 @@ def check_commitments(dossier: Dossier) -> None:
         each.custodian for each in custody.shares
     ] != names:
         raise LogError(THRESHOLD, f"{CUSTODY} is of other custodians, another threshold or another fleet than the plan")
-
-
-def exceptions(dossier: Dossier, _: Beliefs) -> str:
-    """No exception sheet, no objection, no interruption, no rehearsal; each that there is, is named."""
-    found = [
-        f"step {entry.step}: {str(entry.body.get('what'))[:SHOWN]} ({str(entry.body.get('reason'))[:SHOWN]})"
-        for entry in dossier.entries
-        if entry.kind is EntryKind.EXCEPTION
-    ]
-    found += [
-        f"{person.name} ({person.role}) objects: {said.objection[:SHOWN]}"
-        for person, said in dossier.testimonies().items()
-        if said is not None and said.objection is not None
-    ]
-    breaks = sum(entry.kind is EntryKind.RESUMED for entry in dossier.entries)
-    if breaks:
-        found.append(f"the ceremony was interrupted {breaks} times")
-    if dossier.begin.get("kind") == Kind.REHEARSAL:
-        found.append("it was a rehearsal, on throw-away tokens: nothing of it is for real use")
-    if found:
-        raise NotProven("; ".join(found))
-    return "none"

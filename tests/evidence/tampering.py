@@ -72,6 +72,29 @@ def interrupted(entries: list[Entry]) -> list[Entry]:
     return [entries[0], replace(entries[1], kind=EntryKind.RESUMED, step="", body={}), *entries[1:]]
 
 
+def answered_otherwise(entries: list[Entry]) -> list[Entry]:
+    """The first question is answered twice: not as the script says, and then as if nothing had been."""
+    (at, right), *_ = [(at, entry) for at, entry in enumerate(entries) if entry.kind is EntryKind.CONFIRMED]
+    return [*entries[:at], replace(right, body={**right.body, "answer": "no"}), *entries[at:]]
+
+
+def begun_twice(entries: list[Entry]) -> list[Entry]:
+    (at, start), *_ = [(at, entry) for at, entry in enumerate(entries) if entry.kind is EntryKind.STARTED]
+    return [*entries[: at + 1], start, *entries[at + 1 :]]
+
+
+def paused(entries: list[Entry]) -> list[Entry]:
+    """It stood still, and goes on as if it had not."""
+    return [entries[0], replace(entries[1], kind=EntryKind.PAUSED, step="", body={}), *entries[1:]]
+
+
+def never_begun(entries: list[Entry]) -> list[Entry]:
+    """The work of one step is done within another, and the other is done at once afterwards."""
+    (at, start), *_ = [(at, entry) for at, entry in enumerate(entries) if entry.kind is EntryKind.STARTED]
+    end = next(place for place, entry in enumerate(entries) if (entry.step, entry.kind) == (start.step, EntryKind.DONE))
+    return [*entries[:at], *entries[end + 1 : end + 2], *entries[at : end + 1], *entries[end + 2 :]]
+
+
 def root_attribute(name: str, value: object) -> Callable[[Document], object]:
     def edit(record: Document) -> None:
         (root,) = [each for each in record["objects"] if each["role"] == "fleet-root"]

@@ -37,12 +37,16 @@ from tests.evidence import device
 from tests.evidence.deployment import Deployment, Files, make_key, ssh_sign, with_fleet
 from tests.evidence.tampering import (
     Document,
+    answered_otherwise,
+    begun_twice,
     edited,
     exchanged,
     from_other,
     interrupted,
     leaving_out,
     lines,
+    never_begun,
+    paused,
     put,
     replicas,
     retold,
@@ -235,6 +239,11 @@ def twice_signed(scene: Scene) -> Files:
     return {**scene.files, "testimonies/5.json": b"{}", "testimonies/5.json.sig": b""}
 
 
+def unsigned(files: Files) -> Files:
+    """Without what people signed: their signatures would not hold, and every check of them would fail."""
+    return without(files, *(path for path in files if path.startswith("testimonies/")))
+
+
 def with_step_left_out(scene: Scene) -> Files:
     script = scene.files[SCRIPT]
     start, end = script.index(b"## 22."), script.index(b"## 23.")
@@ -383,6 +392,22 @@ WITH_THE_FIRST_TOKEN: dict[str, Tampering] = {
     "an interruption is put in": (
         lambda s: retold(s.files, interrupted),
         {"signatures": "testimonies/1.json", "exceptions": "testimonies/1.json"},
+    ),
+    "another answer than the script's has no sheet": (
+        lambda s: unsigned(retold(s.files, answered_otherwise)),
+        {"exceptions": "the answer is not the script's, and no exception follows"},
+    ),
+    "a step is begun twice": (
+        lambda s: unsigned(retold(s.files, begun_twice)),
+        {"exceptions": "step roll-call is not done, and nothing was resumed"},
+    ),
+    "two steps are under way at once": (
+        lambda s: unsigned(retold(s.files, never_begun)),
+        {"exceptions": "is not done, and nothing was resumed"},
+    ),
+    "a pause has no end": (
+        lambda s: unsigned(retold(s.files, paused)),
+        {"exceptions": "after this pause nobody resumed the ceremony"},
     ),
     "a token took the custodians' PIN": (
         lambda s: retold(s.files, saying("seal-2", "done", officer_refused=False)),

@@ -119,7 +119,7 @@ class Hall:
         """Ask before a PIN is given to a token that takes one more try."""
         if self.blank(replica).describe()[whose] == "final":
             warning = LAST_TRY[whose].format(label=self.plan.label(replica))
-            self.notes.confirm(Confirmation(f"{warning}. Type {GO_ON!r} to use {pin}", GO_ON))
+            self.notes.confirm(Confirmation(f"{warning}. To use {pin}: type {GO_ON}", GO_ON))
 
     def was_interrupted(self, step: Step) -> bool:
         """Say whether an earlier run began this step and did not finish it."""

@@ -1,7 +1,8 @@
 // The checks of an audit, as far as a browser makes them. Their names and meaning are those of `hsm-vault audit`.
+import { exceptions } from "./checks_exceptions.js";
 import { attestationChain, keyAttributes, keyBinding, manifest, sealed, softwareDigest } from "./checks_fleet.js";
 import { logInclusion } from "./checks_log.js";
-import { custodianThreshold, exceptions, scriptDigest, signatures, transcriptChain } from "./checks_people.js";
+import { custodianThreshold, scriptDigest, signatures, transcriptChain } from "./checks_people.js";
 import { NOT_PROVEN, attempt } from "./verdict.js";
 
 const LOOKS = {

@@ -1,12 +1,11 @@
-// The checks of the ceremony itself: script, transcript, signatures, custodians, exceptions.
+// The checks of the ceremony itself: script, transcript, signatures, custodians.
 import { CannotTell, Refused, unhex } from "./bytes.js";
+import { SHOWN, fits } from "./checks_exceptions.js";
 import { checkCustodiansGoOn, checkPredecessor, checkShares } from "./checks_successor.js";
 import { signers } from "./dsse.js";
 import { holdsEs256 } from "./keys.js";
-import { AGREES, BAD, OBJECTS, SILENT, UNTOLD, testimonies } from "./people.js";
+import { AGREES, SILENT, whole } from "./people.js";
 import { isSame, words } from "./shapes.js";
-
-const SHOWN = 300; // characters of a reason
 
 export function scriptDigest(evidence) {
   const { begin, entries } = evidence;
@@ -33,9 +32,6 @@ export function scriptDigest(evidence) {
   evidence.checkPrinted();
   return `SHA-256 ${evidence.sha256("script.md")}; ${done.length} steps`;
 }
-
-/** A question of a script names the answer itself, at its end. */
-const fits = (asked, answer) => asked.endsWith(`: type ${answer}`) || asked.endsWith(`(${answer})`);
 
 export function transcriptChain({ entries, begin }) {
   if (entries.at(-1).kind !== "end") {
@@ -80,15 +76,6 @@ async function checkToken(evidence) {
   }
 }
 
-/** Return the testimonies when each that is there holds. One that does not outweighs one that cannot be told. */
-async function whole(evidence) {
-  const people = await testimonies(evidence);
-  const [bad, untold] = [BAD, UNTOLD].map((state) => people.find((one) => one.state === state));
-  if (bad) throw new Refused(bad.why);
-  if (untold) throw new CannotTell(untold.why);
-  return people;
-}
-
 export async function custodianThreshold(evidence) {
   const { plan, custody, isReplacement } = evidence;
   if (isReplacement) checkShares(evidence);
@@ -106,21 +93,4 @@ export async function custodianThreshold(evidence) {
   if (agree.length < plan.threshold) throw new Refused(`${said}, and ${plan.threshold} are needed`);
   if (isReplacement) checkCustodiansGoOn(evidence, agree.map(({ person }) => person));
   return `${said}, ${plan.threshold} are needed`;
-}
-
-export async function exceptions(evidence) {
-  const { entries, begin } = evidence;
-  const short = (value) => words(value).slice(0, SHOWN);
-  const found = entries
-    .filter((entry) => entry.kind === "exception")
-    .map(({ step, body }) => `step ${step}: ${short(body.what)} (${short(body.reason)})`);
-  const people = await whole(evidence);
-  for (const { person, state, objection } of people) {
-    if (state === OBJECTS) found.push(`${person.name} (${person.role}) objects: ${short(objection)}`);
-  }
-  const breaks = entries.filter((entry) => entry.kind === "resumed").length;
-  if (breaks) found.push(`the ceremony was interrupted ${breaks} times`);
-  if (begin.kind !== "real") found.push("it was a rehearsal, on throw-away tokens: nothing of it is for real use");
-  if (found.length) throw new CannotTell(found.join("; "));
-  return "none";
 }

@@ -31,6 +31,15 @@ export async function testimonies(evidence) {
   return all;
 }
 
+/** Return the testimonies when each that is there holds. One that does not outweighs one that cannot be told. */
+export async function whole(evidence) {
+  const people = await testimonies(evidence);
+  const [bad, untold] = [BAD, UNTOLD].map((state) => people.find((one) => one.state === state));
+  if (bad) throw new Refused(bad.why);
+  if (untold) throw new CannotTell(untold.why);
+  return people;
+}
+
 async function said(evidence, number, person) {
   try {
     return { number, person, objection: null, why: "", ...(await testimony(evidence, number, person)) };
