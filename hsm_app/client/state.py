@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 
 from hsm_app.client.private_directory import PrivateDirectory
@@ -145,19 +144,23 @@ class DeviceState:
 
     def keep_former_key(self, key: bytes) -> Path:
         """Keep a key that another one is about to replace; return its file. Done again, it keeps it once."""
-        for number in count(1):
-            name = f"{FORMER_KEY}-{number}"
-            held = self._files.read_hex(name, KEY_LENGTH)
-            if held is None:
-                self._files.write_text(name, key.hex())
-            if held in (None, key):
-                return self._directory / name
-        raise AssertionError("count has no end")
+        files = self._former_keys()
+        for path in files.values():
+            if self._files.read_hex(path.name, KEY_LENGTH) == key:
+                return path
+        name = f"{FORMER_KEY}-{max(files, default=0) + 1}"
+        self._files.write_text(name, key.hex())
+        return self._directory / name
 
     def former_key(self) -> Path | None:
         """Return the file of the key that was replaced last, None when none was."""
-        held = sorted(self._directory.glob(f"{FORMER_KEY}-*"))
-        return held[-1] if held else None
+        files = self._former_keys()
+        return files[max(files)] if files else None
+
+    def _former_keys(self) -> dict[int, Path]:
+        """The files by their number: a later key has a higher one."""
+        named = {path.name.removeprefix(f"{FORMER_KEY}-"): path for path in self._directory.glob(f"{FORMER_KEY}-*")}
+        return {int(number): path for number, path in named.items() if number.isdecimal()}
 
     def next_key(self) -> bytes | None:
         """Return the key that is about to take the present one's place, or None."""

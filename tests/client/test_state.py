@@ -130,3 +130,12 @@ def test_a_damaged_key_is_named(state: DeviceState, place: Path, text: str) -> N
     (place / "key").write_text(text)
     with pytest.raises(ConfigError, match="is damaged"):
         state.key()
+
+
+def test_former_keys_are_told_apart_by_number_whatever_their_count(state: DeviceState) -> None:
+    keys = [bytes([number]) * 32 for number in range(1, 12)]
+    for key in keys:
+        kept = state.keep_former_key(key)
+    assert state.former_key() == kept
+    assert kept.name.endswith("-11")
+    assert state.keep_former_key(keys[2]).name.endswith("-3")
