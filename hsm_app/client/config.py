@@ -11,7 +11,7 @@
 | `tenant`, `account`, `record` | whose record it is; `record` is `backup` when left out |
 | `token_file` | where the host application keeps the current account token, a JWT (mode 0600); read each time |
 | `state_directory` | where this device keeps its keys; made when it is missing |
-| `patience_seconds` | how long one operation may go on retrying; 20 when left out |
+| `patience_seconds` | how long one question may take, in at most six attempts; 20 when left out |
 
 The manifest says which keys, costs and replicas to trust. A pinned one is worth nothing without its digest: a manifest
 with another one is refused, whoever put it there. With a root of trust the manifest comes from the fleet, in a bundle

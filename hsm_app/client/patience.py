@@ -1,4 +1,4 @@
-"""Again and again until it works or patience is out: how every question of a client copes with losses.
+"""Up to six times, until it works or patience is out: how every question of a client copes with losses.
 
 Tried again are a lost or silent connection, a relay or replica that cannot serve now, an ambiguous majority, an answer
 that does not open, and a bundle that is not believed. Every request is safe to repeat: attempt id, registration id and
@@ -16,15 +16,15 @@ from hsm_app.client.randomness import random_share
 from hsm_app.errors import LogError, QuorumError
 
 ONE_ATTEMPT = 16.0  # seconds; the relay gives up after 15 by itself
-PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)  # seconds between the attempts
+PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)  # seconds between the attempts; no more, so who is refused at once hears it in 8 s
 T = TypeVar("T")
 
 
 async def patiently(attempt: Callable[[float], Awaitable[T]], patience: float) -> T:
     """Return what `attempt` returns, called with the seconds it may take.
 
-    When patience is out: QuorumError, ambiguous when any attempt may have taken effect; or LogError when the last
-    answer was a bundle that is not to be believed.
+    When patience or attempts are out: QuorumError, ambiguous when any attempt may have taken effect; or LogError when
+    the last answer was a bundle that is not to be believed.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + patience
