@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 from hsm_app.ceremony.plan import Kind, Role
 from hsm_app.ceremony.transcript import SCHEMA, EntryKind
@@ -39,9 +40,9 @@ def script_digest(dossier: Dossier, _: Beliefs) -> str:
     if done != [step for step, _ in dossier.steps]:
         raise LogError(check, f"the steps that were done in {TRANSCRIPT} are not those of {SCRIPT}, in its order")
     answers = {
-        (entry.step, str(entry.body.get("asked"))): str(entry.body.get("answer"))
+        (entry.step, entry.body["asked"]): entry.body["answer"]
         for entry in dossier.entries
-        if entry.kind is EntryKind.CONFIRMED
+        if entry.kind is EntryKind.CONFIRMED and _are_texts(entry.body, "asked", "answer")
     }
     for step, asked in ((step, asked) for step, questions in dossier.steps for asked in questions):
         if not fits(asked, answers.get((step, asked), "")):
@@ -52,6 +53,11 @@ def script_digest(dossier: Dossier, _: Beliefs) -> str:
 def fits(asked: str, answer: str) -> bool:
     """Say whether it is the answer that a question of a script names itself, at its end."""
     return asked.endswith((f": type {answer}", f"({answer})"))
+
+
+def _are_texts(body: Mapping[str, object], *names: str) -> bool:
+    """Say whether a record has these as texts: null is no answer, whatever a script asks people to type."""
+    return all(isinstance(body.get(name), str) for name in names)
 
 
 def transcript_chain(dossier: Dossier, _: Beliefs) -> str:
