@@ -20,7 +20,8 @@ export function scriptDigest(evidence) {
   }
   const answers = new Map();
   for (const { step, body } of entries.filter((entry) => entry.kind === "confirmed")) {
-    answers.set(`${step}\n${words(body.asked)}`, words(body.answer));
+    const { asked, answer } = body; // null is no answer, whatever a script asks people to type
+    if (typeof asked === "string" && typeof answer === "string") answers.set(`${step}\n${asked}`, answer);
   }
   for (const { id, asks } of evidence.steps) {
     const open = asks.find((asked) => !fits(asked, answers.get(`${id}\n${asked}`) ?? ""));
