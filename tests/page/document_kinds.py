@@ -16,9 +16,11 @@ from hsm_app.evidence.software import parse_software
 from hsm_app.evidence.statement import STATEMENT, read_envelope
 from hsm_app.evidence.token_record import parse_token_record
 from hsm_app.fleet.manifest_json import parse_fleet, parse_manifest
+from hsm_app.fleet.root_of_trust import parse_root_of_trust
 from tests.evidence.deployment import Files
+from tests.fleet.trust import root_of_trust
 from tests.page.ceremony_documents import statement_cases, testimony_cases, transcript_cases
-from tests.page.fleet_documents import fleet_edges, manifest_edges, software_cases, token_edges
+from tests.page.fleet_documents import NO_TIMES, fleet_edges, manifest_edges, software_cases, token_edges
 from tests.page.malformed import Edges, of_json
 from tests.page.plan_documents import plan_cases
 
@@ -28,6 +30,13 @@ CUSTODY_EDGES: Edges = {
     ("identifier",): (0, 2**15 - 1, 2**15),
     ("threshold",): (2, 3, 4),
     ("shares", 0, "custodian"): ("Dan",),
+}
+
+ROOT_EDGES: Edges = {
+    ("maximum_cosignature_age_seconds",): (60, 59, 366 * 86400, 366 * 86400 + 1),
+    ("expires_at",): NO_TIMES,
+    ("auditors", "threshold"): (2,),
+    ("policy", 0): ("log", "#" + "x" * 499, "#" + "x" * 500),
 }
 
 
@@ -60,5 +69,6 @@ def kinds(files: Files) -> dict[str, Kind]:
         STATEMENT: Kind("statement", read_envelope, statement_cases(read_envelope(files[STATEMENT]).raw)),
         TRANSCRIPT: Kind("transcript", parse_transcript, transcript_cases()),
         TESTIMONY: Kind("testimony", parse_testimony, testimony_cases(files[TESTIMONY])),
+        "root-of-trust.json": Kind("root", parse_root_of_trust, of_json(root_of_trust().raw, 16 * KIB, ROOT_EDGES)),
         PLAN: Kind("plan", parse_plan, plan_cases(files[PLAN])),
     }

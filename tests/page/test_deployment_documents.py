@@ -39,6 +39,7 @@ from hsm_app.evidence.sshsig import BEGIN, END, MAGIC
 from hsm_app.evidence.statement import STATEMENT, encode_statement, parse_statement, sign_statement
 from hsm_app.evidence.verdict import Outcome
 from hsm_app.key_files import read_key_file
+from hsm_app.monitor.evidence_source import LARGEST
 from hsm_app.pages.deployment import deployment_files
 from hsm_app.tlog.base64 import encode64
 from tests.evidence.deployment import Deployment, Files
@@ -50,8 +51,8 @@ from tests.page.document_kinds import kinds
 READ = """
     const READERS = async () => {
       const name = (file) => import(`${location.origin}/site/${file}.js`);
-      const [{ CannotTell, Refused }, documents, fleet, plan, people, transcript, checks] = await Promise.all(
-        ["bytes", "documents", "fleet", "plan", "people", "transcript", "checks_fleet"].map(name));
+      const [{ CannotTell, Refused }, documents, fleet, plan, people, transcript, trust, checks] = await Promise.all(
+        ["bytes", "documents", "fleet", "plan", "people", "transcript", "trust", "checks_fleet"].map(name));
       const forms = await (await fetch("/site/page.json")).json();
       return {
         Refused,
@@ -63,6 +64,7 @@ READ = """
         transcript: transcript.parseTranscript,
         testimony: (bytes) => people.parseTestimony(bytes, forms.testimony),
         plan: plan.parsePlan,
+        root: trust.parseRoot,
         software: async (bytes) => {
           const evidence = { software: documents.parseSoftware(bytes), begin: {}, sha256: () => undefined };
           await checks.softwareDigest(evidence).catch((error) => {
@@ -244,6 +246,15 @@ def test_what_is_malformed_and_signed_anew_fails_the_checks_that_it_fails_in_an_
         if ours != theirs:
             differing[name] = (ours - theirs, theirs - ours)
     assert not differing, "\n".join(map(str, differing.items()))
+
+
+def test_a_file_that_no_audit_reads_is_red(chromium: Browser, deployment: Deployment) -> None:
+    """An audit ends before its first check; so does the page."""
+    files = {**deployment.files, SCRIPT: deployment.files[SCRIPT] + b"\n" * LARGEST}
+    with served({"site": deployment_files(sealed(deployment, files))}) as address:
+        chromium.open(f"{address}site/")
+        assert chromium.verdict() == Outcome.FAIL
+        assert f"{SCRIPT} has more than {LARGEST} bytes" in chromium.text("#banner")
 
 
 def in_capitals(files: Files) -> Files:
