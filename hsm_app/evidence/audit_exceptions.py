@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from hsm_app.ceremony.plan import Kind
@@ -46,6 +46,11 @@ def fits(asked: str, answer: str) -> bool:
     return asked.endswith((f": type {answer}", f"({answer})"))
 
 
+def are_texts(body: Mapping[str, object]) -> bool:
+    """Say whether question and answer of a record are text: null is no answer, whatever a script asks for."""
+    return all(isinstance(body.get(name), str) for name in ("asked", "answer"))
+
+
 def check_told(entries: Sequence[Entry]) -> None:
     """LogError ("exceptions") where another answer than the script's, or a step left undone, is not told as that."""
     under_way = ""
@@ -62,8 +67,9 @@ def check_told(entries: Sequence[Entry]) -> None:
 
 
 def _check_next(entry: Entry, following: EntryKind) -> None:
-    asked, answer = (str(entry.body.get(name)) for name in ("asked", "answer"))
-    if entry.kind is EntryKind.CONFIRMED and not fits(asked, answer) and following not in AFTER_ANOTHER_ANSWER:
+    is_answer = entry.kind is EntryKind.CONFIRMED
+    is_right = is_answer and are_texts(entry.body) and fits(entry.body["asked"], entry.body["answer"])
+    if is_answer and not is_right and following not in AFTER_ANOTHER_ANSWER:
         raise _untold(entry, "the answer is not the script's, and no exception follows")
     if entry.kind is EntryKind.PAUSED and following is not EntryKind.RESUMED:
         raise _untold(entry, "after this pause nobody resumed the ceremony")

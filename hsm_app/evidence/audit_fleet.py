@@ -141,7 +141,8 @@ def sealed(dossier: Dossier, _: Beliefs) -> str:
         number = replica.replica
         if dossier.token(number).role("fleet-root").get("CKA_EXTRACTABLE") is not False:
             raise LogError("sealed", f"tokens/{number}.json: the root is extractable")
-        if dossier.done(f"seal-{number}") != {"officer_refused": True, "root_extractable": False}:
+        shown = dossier.done(f"seal-{number}")
+        if shown.get("officer_refused") is not True or shown.get("root_extractable") is not False:
             raise LogError("sealed", f"{TRANSCRIPT} does not show that token {number} was sealed")
     return f"{len(dossier.replicas)} tokens"
 

@@ -7,7 +7,7 @@ import hashlib
 from hsm_app.ceremony.plan import Kind, Role
 from hsm_app.ceremony.transcript import SCHEMA, EntryKind
 from hsm_app.errors import LogError
-from hsm_app.evidence.audit_exceptions import SHOWN, fits
+from hsm_app.evidence.audit_exceptions import SHOWN, are_texts, fits
 from hsm_app.evidence.audit_successor import THRESHOLD, check_custodians_go_on, check_predecessor, check_shares
 from hsm_app.evidence.beliefs import Beliefs, NotProven
 from hsm_app.evidence.dossier import (
@@ -38,9 +38,9 @@ def script_digest(dossier: Dossier, _: Beliefs) -> str:
     if done != [step for step, _ in dossier.steps]:
         raise LogError(check, f"the steps that were done in {TRANSCRIPT} are not those of {SCRIPT}, in its order")
     answers = {
-        (entry.step, str(entry.body.get("asked"))): str(entry.body.get("answer"))
+        (entry.step, entry.body["asked"]): entry.body["answer"]
         for entry in dossier.entries
-        if entry.kind is EntryKind.CONFIRMED
+        if entry.kind is EntryKind.CONFIRMED and are_texts(entry.body)
     }
     for step, asked in ((step, asked) for step, questions in dossier.steps for asked in questions):
         if not fits(asked, answers.get((step, asked), "")):

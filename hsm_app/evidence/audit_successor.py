@@ -67,7 +67,7 @@ def check_fleet_goes_on(dossier: Dossier) -> str:
 def check_shares(dossier: Dossier) -> None:
     """LogError ("custodian-threshold") unless a threshold of custodians, and nobody else, gave shares."""
     plan, gave = dossier.plan, dossier.done("shares").get("custodians")
-    givers = set(map(str, gave)) if isinstance(gave, list) else set()
+    givers = set(gave) if isinstance(gave, list) and all(isinstance(name, str) for name in gave) else set()
     if not givers <= {person.name for person in plan.custodians} or len(givers) < plan.threshold:
         raise LogError(THRESHOLD, f"{TRANSCRIPT} does not show that {plan.threshold} custodians gave their shares")
 

@@ -15,7 +15,9 @@ from random import Random
 
 import pytest
 
+from hsm_app.errors import LogError
 from hsm_app.evidence.audit import audit_chain
+from hsm_app.evidence.audit_successor import check_shares
 from hsm_app.evidence.dossier import BUNDLE, CUSTODY, FLEET, MANIFEST, NEEDED, PLAN, SCRIPT, TRANSCRIPT, Dossier
 from hsm_app.evidence.statement import REPLACEMENT, STATEMENT, encode_statement, read_envelope, sign_statement
 from hsm_app.evidence.verdict import Outcome, Verdicts
@@ -531,6 +533,14 @@ def test_another_replica_may_have_come_back_once_with_the_token_it_had(replaced:
     for number, outcome in ((2, Outcome.PASS), (3, Outcome.NOT_PROVEN)):
         files = replaced.remade(of_replica(3, incarnation=number)(replaced))
         assert replaced.audit(files, replaced.old.files)[0]["key-binding"].outcome is outcome
+
+
+def test_nothing_is_the_name_of_no_custodian(replaced: Replaced) -> None:
+    """Whatever a language calls it: a list of those who gave shares has names, or proves nothing."""
+    files = put(replaced.files, PLAN, b'"Cleo"', b'"None"')
+    check_shares(Dossier(retold(files, saying("shares", "done", custodians=["None", "Dan"]))))
+    with pytest.raises(LogError, match="2 custodians gave their shares"):
+        check_shares(Dossier(retold(files, saying("shares", "done", custodians=[None, "Dan"]))))
 
 
 def test_custodians_who_sign_with_other_keys_than_before_are_not_counted_as_the_same(replaced: Replaced) -> None:

@@ -413,6 +413,10 @@ WITH_THE_FIRST_TOKEN: dict[str, Tampering] = {
         lambda s: retold(s.files, saying("seal-2", "done", officer_refused=False)),
         {"sealed": "transcript.jsonl does not show that token 2 was sealed", "signatures": "testimonies/1.json"},
     ),
+    "that a token refused the custodians' PIN is said with a number": (
+        lambda s: retold(s.files, saying("seal-2", "done", officer_refused=1)),
+        {"sealed": "transcript.jsonl does not show that token 2 was sealed", "signatures": "testimonies/1.json"},
+    ),
     "a token has another root": (
         lambda s: retold(s.files, saying("carry-3", "done", same_root=False)),
         {"key-binding": "transcript.jsonl does not show that token 3 opens the fleet's keys"},

@@ -70,6 +70,11 @@ class Look:
         return {name for name, (said, _) in self.checks.items() if said == outcome}
 
 
+def leaves_plan(checks: Checks) -> bool:
+    """Say whether a plan is written in a way that the page does not read, so that less fails than in an audit."""
+    return any("is written in a way that this page does not read" in why for _, why in checks.values())
+
+
 def by_address(files: Files) -> Files:
     """Return what somebody gets who has the statement's list only; everything when it does not read."""
     try:

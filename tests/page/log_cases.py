@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
@@ -70,6 +70,18 @@ class Scene:
     def signed(self, *auditors: trust.EdSigner) -> bytes:
         return sign_envelope(MANIFEST_TYPE, self.manifest, auditors)
 
+    def padded(self, count: int) -> bytes:
+        """The operator's line, with blanks at the end of what is signed."""
+        return sign_envelope(COUNTERSIGNATURE_TYPE, self.entry.operator.payload + b" " * count, [operator()])
+
+    def published(self, **attempts: object) -> Files:
+        """Auditor and operator sign a manifest that says something else of guesses, and it is in the log."""
+        document = json.loads(self.manifest)
+        document["fleets"][0]["attempts"].update(attempts)
+        raw = json.dumps(document, indent=1).encode()
+        signed = sign_envelope(MANIFEST_TYPE, raw, [auditor()])
+        return {**self.countersigned(signed, manifest_sha256=sha256(raw).hexdigest()), MANIFEST: raw}
+
     def proved(self, **changes: Any) -> Files:
         return self.bundled(join_bundle(self.entry.raw, replace(self.proof, **changes)))
 
@@ -124,7 +136,11 @@ def broken(name: str) -> Callable[[Note], Note]:
 
 def with_strangers(note: Note, count: int) -> Note:
     """Lines of keys that nobody knows are passed over, as long as they are not too many."""
-    return note.with_signatures(NoteSignature(f"s{number}", bytes(4), bytes(64)) for number in range(count))
+    return with_names(note, [f"s{number}" for number in range(count)])
+
+
+def with_names(note: Note, names: Iterable[str]) -> Note:
+    return note.with_signatures(NoteSignature(name, bytes(4), bytes(64)) for name in names)
 
 
 def smaller(scene: Scene) -> Files:
@@ -174,6 +190,8 @@ def by_entry(scene: Scene) -> dict[str, Case]:
             "another signature",
         ),
         "the counter-signature says more than it should": (own(first, note=1), "unknown member"),
+        "the counter-signature is too long": (scene.logged(first, scene.padded(8 * 1024)), "more than 8192"),
+        "the manifest says what none may say": (scene.published(maximum=11), "maximum"),
         "there are seventeen signatures": (own(retyped(first, seventeen)), "too many"),
         "an envelope has one more member": (own(retyped(first, named)), "unknown member"),
         "both lines are the operator's": (scene.logged(second, second), "type"),
@@ -228,10 +246,13 @@ def by_proof(scene: Scene) -> dict[str, Case]:
             scene.noted(lambda note: Note(note.text, note.signatures[1:])),
             "did not sign the checkpoint",
         ),
+        "a stranger's name has a control character": (scene.noted(partial(with_names, names=["s\x01"])), "malformed"),
+        "a stranger's name has a line's end": (scene.noted(partial(with_names, names=["s\x85"])), "malformed"),
         "sixty-five keys signed": (scene.noted(partial(with_strangers, count=62)), "signed note"),
     }
     cases = {name: Case(files=each, why=why) for name, (each, why) in files.items()}
     cases["sixty-four keys signed"] = Case(files=scene.noted(partial(with_strangers, count=61)))
+    cases["a stranger's name has an odd sign"] = Case(files=scene.noted(partial(with_names, names=["s\ufeff\u200b"])))
     cases["the witnesses saw it long ago"] = Case(files=logged(at=NOW - 400 * DAY))
     cases |= {f"leaf {index} of {size}": Case(files=logged(index=index, size=size)) for index, size in PLACES}
     other = keys.sign_note(Checkpoint("log.example/other", 1, bytes(32)).to_text(), keys.LOG, keys.private(1).sign)

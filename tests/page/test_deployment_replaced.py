@@ -34,8 +34,7 @@ from tests.evidence.test_replaced import BY_OTHER_MEANS, CHAINS, MADE_AGAIN, REC
 from tests.fleet import trust
 from tests.fleet.trust import root_of_trust
 from tests.page.browser import Browser
-from tests.page.deployments import Checks, Look, begun_anew, by_address, look_at_sites
-from tests.page.test_deployment import has_plan
+from tests.page.deployments import Checks, Look, begun_anew, by_address, leaves_plan, look_at_sites
 from tests.page.test_sites import plainly_served
 
 OF_AN_ORDER = {  # that statements do not have: each names one before it, or none
@@ -63,18 +62,21 @@ class Case:
     @property
     def differing(self) -> list[tuple[set[str], set[str]]]:
         """Return which checks fail in page and audit, for each evidence where they do not agree."""
-        pairs = [
-            (failed(shown) - LEFT_TO_AUDIT, {name for name, one in verdicts.items() if one.outcome is Outcome.FAIL})
-            for shown, verdicts in zip((self.look.checks, *self.look.before), self.audit, strict=False)
+        both = zip(self.chain, (self.look.checks, *self.look.before), self.audit, strict=False)
+        return [
+            (failed(shown), {name for name, one in verdicts.items() if one.outcome is Outcome.FAIL})
+            for files, shown, verdicts in both
+            if not agree(files, shown, verdicts)
         ]
-        return [pair for place, pair in enumerate(pairs) if not agree(*pair, self.chain[place : place + 2])]
 
 
-def agree(ours: set[str], theirs: set[str], chain: Chain) -> bool:
-    """Without a statement a page has no files, so more fails; of a plan that nobody can read it tells less."""
-    if not has_statement(chain[0]):
+def agree(files: Mapping[str, bytes], shown: Checks, verdicts: Verdicts) -> bool:
+    """Without a statement a page has no files, so more fails; of a plan that it does not read it tells less."""
+    ours = failed(shown) - LEFT_TO_AUDIT
+    theirs = {name for name, one in verdicts.items() if one.outcome is Outcome.FAIL}
+    if not has_statement(files):
         return ours >= theirs
-    return ours == theirs if all(map(has_plan, chain)) else ours <= theirs
+    return ours <= theirs if leaves_plan(shown) else ours == theirs
 
 
 def has_statement(files: Mapping[str, bytes]) -> bool:

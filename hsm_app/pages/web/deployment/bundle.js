@@ -1,7 +1,7 @@
 // The bundle beside a manifest: a leaf of the public log, and the proof that it is one (C2SP tlog-proof).
 import { Refused, hex, sha256, textOf, unbase64, utf8 } from "./bytes.js";
-import { parseManifest } from "./documents.js";
 import { checkCountersignature, parseEntry } from "./entry.js";
+import { parseManifest } from "./fleet.js";
 import { checkInclusion, leafHash } from "./merkle.js";
 import { parseCheckpoint, parseNote } from "./note.js";
 import { checkCheckpoint, checkSigners, checkWitnesses } from "./vouched.js";

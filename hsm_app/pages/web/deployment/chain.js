@@ -4,6 +4,8 @@ import { Refused, hex, sha256 } from "./bytes.js";
 import { Evidence, maybe } from "./evidence.js";
 
 const NEWEST = "evidence/";
+const LARGEST = 32 * 1024 * 1024; // bytes of a file
+const MOST_BYTES = 4 * LARGEST; // of all together; an audit reads no more either
 const OLDER = /^\?of=([0-9a-f]{64})$/;
 
 export const placeOf = (digest) => `before/${digest}/`;
@@ -40,12 +42,15 @@ async function fetchEvidence(fetchFile, forms, base) {
   const files = new Map();
   const take = async (path) => {
     const bytes = await fetchFile(`${base}${path}`);
+    if (bytes?.length > LARGEST) throw new Refused(`${base}${path} has more than ${LARGEST} bytes`);
     if (bytes) files.set(path, bytes);
   };
   await take(forms.statement.file);
   const evidence = new Evidence(files, forms, base);
   const named = maybe(() => Object.keys(evidence.statement.files)) ?? forms.needed;
   await Promise.all([...named, ...forms.beside.filter((path) => path !== forms.statement.file)].map(take));
+  const count = [...files.values()].reduce((sum, bytes) => sum + bytes.length, 0);
+  if (count > MOST_BYTES) throw new Refused(`${base} holds more than ${MOST_BYTES} bytes`);
   for (const [path, bytes] of files) evidence.digests.set(path, hex(await sha256(bytes)));
   await evidence.readAhead();
   return evidence;

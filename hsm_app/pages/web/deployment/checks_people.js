@@ -1,6 +1,6 @@
 // The checks of the ceremony itself: script, transcript, signatures, custodians.
 import { CannotTell, Refused, unhex } from "./bytes.js";
-import { SHOWN, fits } from "./checks_exceptions.js";
+import { SHOWN, areTexts, fits } from "./checks_exceptions.js";
 import { checkCustodiansGoOn, checkPredecessor, checkShares } from "./checks_successor.js";
 import { signers } from "./dsse.js";
 import { holdsEs256 } from "./keys.js";
@@ -19,7 +19,7 @@ export function scriptDigest(evidence) {
   }
   const answers = new Map();
   for (const { step, body } of entries.filter((entry) => entry.kind === "confirmed")) {
-    answers.set(`${step}\n${words(body.asked)}`, words(body.answer));
+    if (areTexts(body)) answers.set(`${step}\n${body.asked}`, body.answer);
   }
   for (const { id, asks } of evidence.steps) {
     const open = asks.find((asked) => !fits(asked, answers.get(`${id}\n${asked}`) ?? ""));

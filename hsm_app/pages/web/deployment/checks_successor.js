@@ -1,9 +1,9 @@
 // What evidence has to keep of the evidence before it: a token was replaced, and all else of the fleet is as it was.
 // Such evidence shows one new token. For the rest it stands on the evidence before, which is checked for itself.
 import { CannotTell, Refused, isEqual } from "./bytes.js";
-import { STATES } from "./documents.js";
+import { STATES } from "./fleet.js";
 import { keyOf } from "./people.js";
-import { isSame, words } from "./shapes.js";
+import { isSame } from "./shapes.js";
 
 const FOR_GOOD = ["kem_public", "opaque_public", "seal_check", "id_check", "argon2", "custody"];
 
@@ -39,7 +39,7 @@ export function checkFleetGoesOn(evidence) {
 /** Refused unless a threshold of custodians, and nobody else, gave shares. */
 export function checkShares(evidence) {
   const { plan } = evidence, gave = evidence.done("shares").custodians;
-  const givers = new Set(Array.isArray(gave) ? gave.map(words) : []);
+  const givers = new Set(Array.isArray(gave) && gave.every((name) => typeof name === "string") ? gave : []);
   const names = plan.custodians.map((person) => person.name);
   if ([...givers].some((name) => !names.includes(name)) || givers.size < plan.threshold) {
     throw new Refused(`transcript.jsonl does not show that ${plan.threshold} custodians gave their shares`);
@@ -62,8 +62,8 @@ export function checkCustodiansGoOn(evidence, agreeing) {
 }
 
 /** Refused unless the manifest is later than that of the evidence before, where there is one. */
-export function checkManifestGoesOn({ before, manifest }) {
-  if (!before?.has("manifest.json")) return;
+export function checkManifestGoesOn({ isReplacement, before, manifest }) {
+  if (!isReplacement || !before?.has("manifest.json")) return;
   const was = inBefore(before, () => before.manifest);
   if (manifest.namespace !== was.namespace || manifest.epoch <= was.epoch) {
     throw new Refused("manifest.json is not later than that of the evidence before, or of another namespace");

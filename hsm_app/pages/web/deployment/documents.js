@@ -1,26 +1,23 @@
-// The documents of the evidence, read as strictly as the page needs them; `hsm-vault audit` refuses more spellings.
-import { Refused, textOf } from "./bytes.js";
+// The documents of the evidence but fleet and manifest: what `hsm-vault` refuses of them is refused here.
+import { Refused, textOf, unhex } from "./bytes.js";
 import { parseEnvelope } from "./dsse.js";
-import { NAMESPACE, POINT, SHA256, distinct, json, list, members, text, whole } from "./shapes.js";
+import { FLEET } from "./plan.js";
+import { NAME, SHA256, WORD, anyMembers, distinct, json, list, members, oneOf, text, whole } from "./shapes.js";
 
 const PATH = /^[A-Za-z0-9][A-Za-z0-9._-]*(?:\/[A-Za-z0-9][A-Za-z0-9._-]*){0,3}$/; // no "..", no root, no other site
-const WORD = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$/;
 const MOST_FILES = 400;
-export const STATES = ["active", "recover-only", "revoked"]; // which a fleet goes through in this order only
+const KIB = 1024; // bytes
 const ATTRIBUTE = /^CKA_[A-Z0-9_]{1,40}$/;
 const STATEMENT = ["_type", "subject", "predicateType", "predicate"];
 const TOKEN = ["schema", "replica", "token", "objects", "public_keys"];
 const INFORMATION = ["label", "manufacturer", "model", "serial", "hardware", "firmware"];
-const FLEET = [
-  "fleet", "state", "custody", "kem_public", "opaque_public", "seal_check", "id_check", "groups", "tenants", "argon2",
-  "attempts", "evidence_sha256", "assurance",
-];
-const ATTEMPTS = [
-  "maximum", "waits_seconds", "replace_delay_seconds", "charges_per_hour", "destructions_per_hour",
-];
 const SOFTWARE = [
   "schema", "version", "commit", "wheel_sha256", "files_sha256", "files", "dependencies", "pkcs11_module",
 ];
+const VERSION = /^[A-Za-z0-9.!+_-]{1,64}$/;
+const COMMIT = /^[0-9a-f]{40}(?:[0-9a-f]{24})?$/;
+const SOURCE = /^hsm_app(?:\/(?!\.\.?(?:\/|$))[ -.0-\[\]-~]+)+$/; // which sha256sum writes without an escape
+const DISTRIBUTION = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
 
 /** Return {envelope, raw, files, fleet, ceremony, assurance, previous}; who signed it is a check of its own.
  * `previous` is the SHA-256 of the statement before it where a token was replaced, null where a fleet begins. */
@@ -46,75 +43,77 @@ export function parseStatement(bytes, forms) {
   return { ...more, previous: previous ?? null, envelope, raw: envelope.payload, files };
 }
 
-export function parseFleet(said) {
-  members(said, FLEET, "the fleet");
-  for (const name of ["kem_public", "opaque_public"]) text(said[name], POINT, name);
-  for (const name of ["seal_check", "id_check"]) text(said[name], SHA256, name);
-  text(said.fleet, WORD, "fleet");
-  if (!STATES.includes(said.state)) throw new Refused("the fleet is in no state that there is");
-  members(said.attempts, ATTEMPTS, "attempts");
-  for (const group of list(said.groups, "groups")) {
-    members(group, ["group", "replicas"], "a group");
-    for (const replica of list(group.replicas, "replicas")) {
-      members(replica, ["replica", "incarnation", "identity_public", "link_public"], "a replica");
-      whole(replica.replica, "the number of a replica");
-      whole(replica.incarnation, "the incarnation of a replica", 1);
-      for (const name of ["identity_public", "link_public"]) text(replica[name], POINT, name);
-    }
-  }
-  members(said.assurance, ["key_custody", "code_enforcement", "anchor_freshness"], "assurance");
-  const replicas = said.groups.flatMap((group) => group.replicas);
-  if (!replicas.length) throw new Refused("the fleet has no replica");
-  distinct(replicas.map((one) => one.replica), "the replica");
-  return said;
-}
-
-export function parseManifest(bytes) {
-  const said = members(
-    json(bytes, "it"),
-    ["schema", "namespace", "epoch", "previous_sha256", "issued_at", "not_before", "not_after", "fleets"],
-    "the manifest",
-  );
-  if (said.schema !== "hsm-vault/fleet-manifest/v1") throw new Refused("the manifest is of another version");
-  whole(said.epoch, "epoch");
-  text(said.namespace, NAMESPACE, "namespace");
-  list(said.fleets, "fleets").forEach(parseFleet);
-  distinct(said.fleets.map((fleet) => fleet.fleet), "the fleet");
-  return said;
-}
-
 export function parseCustody(bytes) {
-  const said = members(json(bytes, "it"), ["schema", "fleet", "threshold", "identifier", "shares"], "the commitments");
-  if (said.schema !== "hsm-vault/custody/v1") throw new Refused("the commitments are of another version");
-  for (const share of list(said.shares, "shares")) members(share, ["custodian", "salt", "sha256"], "a share");
+  const names = ["schema", "fleet", "threshold", "identifier", "shares"];
+  const said = members(json(bytes, "it", 16 * KIB), names, "the commitments");
+  oneOf(said.schema, ["hsm-vault/custody/v1"], "schema");
+  text(said.fleet, FLEET, "fleet");
+  const shares = list(said.shares, "shares", 2, 16);
+  whole(said.threshold, "threshold", 2, shares.length);
+  whole(said.identifier, "identifier", 0, 2 ** 15 - 1);
+  for (const share of shares) {
+    const { custodian, salt, sha256 } = members(share, ["custodian", "salt", "sha256"], "a share");
+    text(custodian, NAME, "the name of a custodian");
+    unhex(salt, 16, "a salt");
+    text(sha256, SHA256, "a commitment");
+  }
+  distinct(shares.map((share) => share.custodian), "the custodian");
   return said;
 }
 
+/** Whether `files_sha256` is the digest of the files is a check of its own, since it takes a hash. */
 export function parseSoftware(bytes) {
-  const said = members(json(bytes, "it"), SOFTWARE, "the record");
-  if (said.schema !== "hsm-vault/software/v1") throw new Refused("the record is of another version");
-  members(said.files, Object.keys(said.files ?? {}), "files");
-  for (const digest of Object.values(said.files)) text(digest, SHA256, "the digest of a file");
-  text(said.version, /^[A-Za-z0-9.!+_-]{1,64}$/, "version");
+  const said = members(json(bytes, "it", 1024 * KIB), SOFTWARE, "the record");
+  oneOf(said.schema, ["hsm-vault/software/v1"], "schema");
+  text(said.version, VERSION, "version");
+  if (said.commit !== null) text(said.commit, COMMIT, "commit");
+  if (said.wheel_sha256 !== null) text(said.wheel_sha256, SHA256, "wheel_sha256");
+  text(said.files_sha256, SHA256, "files_sha256");
+  const files = Object.entries(anyMembers(said.files, "files"));
+  list(files, "files", 1, 5000);
+  for (const [path, digest] of files) {
+    text(path, SOURCE, "the path of a file");
+    text(digest, SHA256, "the digest of a file");
+  }
+  ascending(list(said.dependencies, "dependencies", 0, 500).map(dependency), "dependencies");
+  if (said.pkcs11_module !== null) {
+    const { file, sha256 } = members(said.pkcs11_module, ["file", "sha256"], "pkcs11_module");
+    text(file, /^[A-Za-z0-9._+-]{1,128}$/, "the name of the module");
+    text(sha256, SHA256, "the digest of the module");
+  }
   return said;
+}
+
+function dependency(said) {
+  const { name, version, sha256 } = members(said, ["name", "version", "sha256"], "a dependency");
+  text(version, VERSION, "the version of a dependency");
+  const archives = list(sha256, "the archives of a dependency", 0, 500);
+  ascending(archives.map((one) => text(one, SHA256, "the digest of an archive")), "the archives of a dependency");
+  return text(name, DISTRIBUTION, "the name of a dependency");
+}
+
+function ascending(values, what) {
+  const isSorted = values.every((value, at) => !at || values[at - 1] < value);
+  if (!isSorted) throw new Refused(`${what} are not sorted, or one is there twice`);
 }
 
 export function parseToken(bytes) {
-  const said = members(json(bytes, "it"), TOKEN, "the record");
-  if (said.schema !== "hsm-vault/token-record/v1") throw new Refused("the record is of another version");
-  whole(said.replica, "replica");
+  const said = members(json(bytes, "it", 64 * KIB), TOKEN, "the record");
+  oneOf(said.schema, ["hsm-vault/token-record/v1"], "schema");
+  whole(said.replica, "replica", 1, 255);
   members(said.token, INFORMATION, "the token's information");
   for (const name of INFORMATION) text(said.token[name], /^[\x20-\x7e]{0,200}$/, name);
   members(said.public_keys, ["replica-identity", "replica-link"], "the public keys");
-  for (const key of Object.values(said.public_keys)) text(key, POINT, "a public key");
-  for (const object of list(said.objects, "objects")) {
-    members(object, ["role", "attributes"], "an object");
-    text(object.role, /^[a-z-]{0,40}$/, "the role of an object");
-    members(object.attributes, Object.keys(object.attributes ?? {}), "the attributes of an object");
-    for (const [name, value] of Object.entries(object.attributes)) {
-      const isValue = typeof value === "boolean" || typeof value === "string";
-      if (!ATTRIBUTE.test(name) || !isValue) throw new Refused("an object has a member that is no attribute");
-    }
-  }
+  for (const key of Object.values(said.public_keys)) unhex(key, 33, "a public key");
+  list(said.objects, "objects", 0, 100).forEach(checkObject);
   return said;
+}
+
+function checkObject(said) {
+  const { role, attributes } = members(said, ["role", "attributes"], "an object");
+  text(role, /^[a-z-]{0,40}$/, "the role of an object");
+  for (const [name, value] of Object.entries(anyMembers(attributes, "the attributes of an object"))) {
+    const isValue = typeof value === "boolean" || (typeof value === "string" && [...value].length <= 200);
+    if (!ATTRIBUTE.test(name) || !isValue) throw new Refused("an object has a member that is no attribute");
+  }
 }

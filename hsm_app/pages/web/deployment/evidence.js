@@ -1,8 +1,8 @@
 // The files of one deployment's evidence, each read when a check first needs it. Nothing in them is trusted.
 import { CannotTell, Refused, hex, sha256 } from "./bytes.js";
-import { parseCustody, parseFleet, parseManifest, parseSoftware, parseStatement, parseToken } from "./documents.js";
+import { parseCustody, parseSoftware, parseStatement, parseToken } from "./documents.js";
+import { parseFleet, parseManifest } from "./fleet.js";
 import { REPLACEMENT, checkPrinted, parsePlan, parseScript } from "./plan.js";
-import { json } from "./shapes.js";
 import { parseTranscript } from "./transcript.js";
 
 /** Give what a part of the evidence says, or null where it does not read: the checks say why. */
@@ -95,7 +95,7 @@ export class Evidence {
   }
 
   get fleet() {
-    return this.parsed("fleet.json", (bytes) => parseFleet(json(bytes, "it")));
+    return this.parsed("fleet.json", parseFleet);
   }
 
   get replicas() {

@@ -1,13 +1,15 @@
 // What each participant of the plan says about the ceremony, and whether it is theirs.
 import { CannotTell, Refused, hex, textOf } from "./bytes.js";
 import { parseEnvelope, signers } from "./dsse.js";
-import { distinct, json, members } from "./shapes.js";
+import { ROLES } from "./plan.js";
+import { NAME, SHA256, distinct, json, members, oneOf, text } from "./shapes.js";
 import { checkSsh, parseKey } from "./sshsig.js";
 
 export const AGREES = "agrees", OBJECTS = "objects", SILENT = "did not sign";
 export const BAD = "does not hold", UNTOLD = "not checked";
 const MEMBERS = ["schema", "name", "role", "script_sha256", "transcript_sha256", "says", "objection"];
 const SCHEMA = "hsm-vault/ceremony-testimony/v1";
+const LIMIT = 16 * 1024; // bytes
 // Several lines of plain text: no control, line-separator, direction or surrogate character.
 const OBJECTION =
   /^[^\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]{1,2000}$/u;
@@ -81,16 +83,23 @@ async function naming(path, act) {
   }
 }
 
+/** Read a testimony; whose it is, and about what, is not asked. */
+export function parseTestimony(raw, { agrees, objects }) {
+  const said = members(json(raw, "the testimony", LIMIT), MEMBERS, "the testimony");
+  oneOf(said.schema, [SCHEMA], "schema");
+  if ((oneOf(said.says, [agrees, objects], "says") === agrees) !== (said.objection === null)) {
+    throw new Refused("an objection is for those who do not agree, and they give one");
+  }
+  if (said.objection !== null) text(said.objection, OBJECTION, "the objection");
+  text(said.name, NAME, "name");
+  oneOf(said.role, ROLES, "role");
+  for (const name of ["script_sha256", "transcript_sha256"]) text(said[name], SHA256, name);
+  return said;
+}
+
 function statementOf(evidence, person, raw) {
-  const document = members(json(raw, "the testimony"), MEMBERS, "the testimony");
-  const { agrees, objects } = evidence.forms.testimony;
+  const document = parseTestimony(raw, evidence.forms.testimony);
   const { says, objection } = document;
-  if (document.schema !== SCHEMA || ![agrees, objects].includes(says) || (says === agrees) !== (objection === null)) {
-    throw new Refused("the testimony does not read");
-  }
-  if (objection !== null && !(typeof objection === "string" && OBJECTION.test(objection))) {
-    throw new Refused("the objection has signs that it may not have");
-  }
   if (document.name !== person.name || document.role !== person.role) {
     throw new Refused(`the testimony is not that of ${person.name}, ${person.role}`);
   }
@@ -98,5 +107,5 @@ function statementOf(evidence, person, raw) {
   if (about[0] !== evidence.sha256("script.md") || about[1] !== evidence.sha256("transcript.jsonl")) {
     throw new Refused(`${person.name} testifies about another script or transcript`);
   }
-  return { state: says === agrees ? AGREES : OBJECTS, objection };
+  return { state: says === evidence.forms.testimony.agrees ? AGREES : OBJECTS, objection };
 }

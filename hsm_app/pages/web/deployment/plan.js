@@ -4,7 +4,7 @@
 // plain string on one line. Every reader of TOML reads such a file the same way. A plan that is written with more of TOML is
 // not guessed at: whatever needs it is then not proven. What was read has to stand in script.md too, as it was printed.
 import { CannotTell, Refused, textOf } from "./bytes.js";
-import { NAME, distinct, list, text, whole } from "./shapes.js";
+import { CUSTODIES, NAME, distinct, list, oneOf, text, whole } from "./shapes.js";
 
 const NAME_IS = /([a-z0-9_]+) *= */;
 const VALUE = /(?:((?:0|[1-9][0-9]{0,5})|\[[0-9, ]*\])|"([^"\\\x00-\x1f\x7f]*)"|'([^'\x00-\x1f\x7f]*)')/;
@@ -17,17 +17,21 @@ const NAMES = {
   participant: ["name", "role", "key"],
   token: ["module", "softhsm2_conf"],
 };
-const FLEET = /^[a-z0-9][a-z0-9-]{0,27}$/;
+const LIMIT = 64 * 1024; // bytes
+// One line, of signs that show: none that Unicode calls other or a separator, but the blank.
+const PRINTABLE = /^(?:[^\p{C}\p{Z}]| ){1,1000}$/u;
+export const FLEET = /^[a-z0-9][a-z0-9-]{0,27}$/;
 export const REPLACEMENT = "replace-token";
 const OF_A_NEW_FLEET = ["genesis", "new-fleet"];
 const OF_A_FLEET = [REPLACEMENT, "destroy-fleet"];
-const ROLES = ["administrator", "custodian", "operator", "auditor", "witness"];
+const IGNORED = "roles"; // by a ceremony that is about tokens, whatever it is
+export const ROLES = ["administrator", "custodian", "operator", "auditor", "witness"];
 
 function readTables(bytes) {
   const tables = { "": [{}], participant: [], token: [] };
   let into = tables[""][0], names = NAMES[""];
-  for (const [at, raw] of textOf(bytes, "the plan").split("\n").entries()) {
-    const line = raw.replace(/\r$/, "");
+  if (bytes.length > LIMIT) throw new Refused(`it has ${bytes.length} bytes, more than ${LIMIT}`);
+  for (const [at, line] of textOf(bytes, "the plan").split(/\r?\n/).entries()) {
     const table = TABLE.exec(line)?.[1], pair = PAIR.exec(line);
     if (CONTROL.test(line) || !(table || pair || NOTHING.test(line))) {
       throw new CannotTell(`line ${at + 1} is written in a way that this page does not read`);
@@ -37,7 +41,8 @@ function readTables(bytes) {
       names = NAMES[table];
     } else if (pair) {
       const [, name, numbers, ...strings] = pair;
-      if (!names.includes(name)) throw new CannotTell(`line ${at + 1} has ${name}, which this page does not know`);
+      if (name === IGNORED && into === tables[""][0]) throw new CannotTell(`line ${at + 1} has ${name}`);
+      if (!names.includes(name)) throw new Refused(`line ${at + 1} has the unknown member ${name}`);
       if (Object.hasOwn(into, name)) throw new Refused(`line ${at + 1} has ${name} a second time`);
       into[name] = strings.find((one) => one !== undefined) ?? wholes(numbers, at + 1);
     }
@@ -54,28 +59,23 @@ function wholes(written, line) {
   }
 }
 
-function oneOf(value, choices, what) {
-  if (!choices.includes(value)) throw new Refused(`${what} is none of ${choices.join(", ")}`);
-  return value;
-}
-
 /** Return {ceremony, kind, fleet, custody, threshold, replica, replicas, lost, people, custodians}.
  * `replica` is the number of the one whose token is replaced, 0 in other ceremonies. `replicas` are the numbers of all,
  * and `lost` those whose tokens could not be reached. */
 export function parsePlan(bytes) {
   const { "": [top], participant, token } = readTables(bytes);
   const kind = oneOf(top.kind, ["real", "rehearsal"], "kind");
-  const size = oneOf(kind === "rehearsal" ? top.replicas : token.length, [3, 5, 7, 9], "the number of tokens");
+  const size = oneOf(tokensOf(kind, top, token), [3, 5, 7, 9], "the number of tokens");
   const people = participant.map((one) => ({
     name: text(one.name, NAME, "the name of a participant"),
     role: oneOf(one.role, ROLES, "the role of a participant"),
-    key: text(one.key, /^[^\n]{1,1000}$/, "the key of a participant"),
+    key: text(one.key, PRINTABLE, "the key of a participant"),
   }));
   const plan = {
     ceremony: oneOf(top.ceremony, [...OF_A_NEW_FLEET, ...OF_A_FLEET], "ceremony"),
     kind,
     fleet: text(top.fleet, FLEET, "fleet"),
-    custody: oneOf(top.custody, ["sealed", "maintained"], "custody"),
+    custody: oneOf(top.custody, CUSTODIES, "custody"),
     threshold: whole(top.threshold, "threshold", 2, 16),
     replicas: Array.from({ length: size }, (_, at) => at + 1),
     people,
@@ -85,9 +85,21 @@ export function parsePlan(bytes) {
   return { ...plan, ...ofAFleet(top, plan) };
 }
 
+/** Return how many tokens there are: a rehearsal makes its own, and a real ceremony has a table for each. */
+function tokensOf(kind, top, tables) {
+  if (kind === "rehearsal" ? tables.length : Object.hasOwn(top, "replicas")) {
+    throw new Refused("token tables are for real ceremonies, and replicas is for rehearsals");
+  }
+  for (const { module, softhsm2_conf: configuration } of tables) {
+    text(module, PRINTABLE, "the module of a token");
+    if (configuration !== undefined) text(configuration, PRINTABLE, "softhsm2_conf");
+  }
+  return kind === "rehearsal" ? top.replicas : tables.length;
+}
+
 function checkPeople({ people, custodians, threshold }) {
   distinct(people.map((person) => person.name), "the participant");
-  distinct(people.map((person) => person.key.split(/ +/, 2).join(" ")), "the key");
+  distinct(people.map((person) => person.key.trim().split(/ +/, 2).join(" ")), "the key");
   if (!(threshold <= custodians.length && custodians.length <= 16)) {
     throw new Refused(`threshold ${threshold} of ${custodians.length} custodians`);
   }
@@ -97,7 +109,7 @@ function checkPeople({ people, custodians, threshold }) {
 /** Return {replica, lost}: which of a fleet's tokens is replaced, and which others could not be reached. */
 function ofAFleet(top, { ceremony, custody, replicas }) {
   const lost = list(top.lost ?? [], "lost").map((number) => whole(number, "lost", 1, replicas.length)).sort();
-  if (OF_A_FLEET.includes(ceremony)) text(top.fleet_directory, /^[^\n]{1,1000}$/, "fleet_directory");
+  if (OF_A_FLEET.includes(ceremony)) text(top.fleet_directory, PRINTABLE, "fleet_directory");
   else if (lost.length) throw new Refused("lost is for ceremonies about a fleet that exists");
   distinct(lost, "in lost, the replica");
   const replica = ceremony === REPLACEMENT ? whole(top.replica, "replica", 1, replicas.length) : 0;

@@ -1,9 +1,12 @@
 // What `ssh-keygen -Y sign` makes (OpenSSH's PROTOCOL.sshsig, version 1), of Ed25519 and ECDSA P-256 keys.
 import { Refused, concat, hex, isEqual, textOf, unbase64, unhex, utf8 } from "./bytes.js";
 import { decompressed, holdsEd25519, holdsEs256Raw } from "./keys.js";
+import { text } from "./shapes.js";
 
 const BEGIN = "-----BEGIN SSH SIGNATURE-----", END = "-----END SSH SIGNATURE-----";
 const KINDS = { Ed25519: "ssh-ed25519", ES256: "ecdsa-sha2-nistp256" };
+const LIMIT = 4096; // bytes
+const DIGITS = /^ *(?:[0-9a-fA-F]{2} *)*$/; // small or capital, with blanks between bytes
 const HASHES = { sha256: "SHA-256", sha512: "SHA-512" };
 
 /** Takes the fields of RFC 4251 section 5 off the front of a blob. */
@@ -67,7 +70,8 @@ function compressed(point) {
 export function parseKey(line) {
   const [, alg, digits] = /^(Ed25519|ES256):(.*)$/.exec(line) ?? [];
   if (alg) {
-    const key = { alg, public: unhex(digits, alg === "Ed25519" ? 32 : 33, "the key of a participant") };
+    const what = "the key of a participant", plain = text(digits, DIGITS, what).replaceAll(" ", "").toLowerCase();
+    const key = { alg, public: unhex(plain, alg === "Ed25519" ? 32 : 33, what) };
     if (alg === "ES256") decompressed(key.public);
     return key;
   }
@@ -78,6 +82,7 @@ export function parseKey(line) {
 }
 
 function unarmour(armoured) {
+  if (armoured.length > LIMIT) throw new Refused(`the SSH signature has more than ${LIMIT} bytes`);
   const lines = textOf(armoured, "the SSH signature").replace(/\n$/, "").split("\n");
   if (lines.length < 3 || lines[0] !== BEGIN || lines.at(-1) !== END) {
     throw new Refused("this is no file that ssh-keygen -Y sign made");

@@ -66,13 +66,13 @@ const OUTSIDE_STRINGS = /("(?:[^"\\]|\\.)*")|[ \t\r\n]+/g;
 
 /** Strict JSON: a text that two parsers could read differently (a name twice, other escapes, 1.0) is refused. */
 export function strictJson(text, what) {
-  let value;
+  let value, plain;
   try {
     value = JSON.parse(text);
+    plain = JSON.stringify(value); // which gives up on what is nested too deeply
   } catch {
     throw new Refused(`${what} is not JSON`);
   }
-  const plain = JSON.stringify(value);
   if (![plain, inAscii(plain)].includes(text.replace(OUTSIDE_STRINGS, "$1"))) {
     throw new Ambiguous(`${what} is not written in its plain form: it could be read in two ways`);
   }

@@ -5,6 +5,7 @@ import { json, members } from "./shapes.js";
 
 const MANIFEST_TYPE = "application/vnd.hsm-vault.fleet-manifest.v1+json";
 const COUNTERSIGNATURE_TYPE = "application/vnd.hsm-vault.fleet-countersignature.v1+json";
+const LIMIT = 8 * 1024; // bytes of a counter-signature
 const COUNTERSIGNATURE = ["namespace", "epoch", "manifest_sha256", "auditor_signatures_sha256"];
 
 /** Return both envelopes; nothing is verified yet. */
@@ -16,7 +17,7 @@ export function parseEntry(bytes) {
 
 /** Refused unless the operator's envelope is about this manifest and these signatures of the auditor. */
 export async function checkCountersignature({ auditor, operator }, manifest) {
-  const said = members(json(operator.payload, "the counter-signature"), COUNTERSIGNATURE, "the counter-signature");
+  const what = "the counter-signature", said = members(json(operator.payload, what, LIMIT), COUNTERSIGNATURE, what);
   const hashes = await Promise.all(auditor.signatures.map(async (one) => hex(await sha256(one))));
   const isSame =
     said.namespace === manifest.namespace &&

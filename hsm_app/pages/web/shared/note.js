@@ -6,6 +6,9 @@ export const LOG_KEY = 1;
 export const WITNESS_KEY = 4;
 const LATEST = (1n << 63n) - 1n; // seconds
 const MOST_SIGNATURES = 64;
+// No control, space of any kind or plus sign; \s is not the same in all languages.
+const SIGNER = /[^\x00-\x20+\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/;
+const LINE = new RegExp(`^\u2014 (${SIGNER.source}) ([A-Za-z0-9+/]+={0,2})$`);
 const CONTROL = /[\x00-\x09\x0b-\x1f]/; // all but line feeds
 
 /** Read a verifier key: name+id+key. */
@@ -26,7 +29,7 @@ export function parseNote(bytes) {
   const text = whole.slice(0, end + 1), lines = whole.slice(end + 2, -1).split("\n");
   if (CONTROL.test(text) || lines.length > MOST_SIGNATURES) throw new Refused("the checkpoint is no signed note");
   const signatures = lines.map((line) => {
-    const parts = /^\u2014 ([^\s+]+) ([A-Za-z0-9+/]+={0,2})$/.exec(line);
+    const parts = LINE.exec(line);
     if (!parts) throw new Refused("a signature line of the checkpoint is malformed");
     const data = unbase64(parts[2], "a signature of the checkpoint");
     if (data.length <= 4) throw new Refused("a signature of the checkpoint is empty");

@@ -1,8 +1,11 @@
 // The shape of JSON documents: exactly these members, and values of the form that they should have.
 import { Refused, strictJson, textOf } from "./bytes.js";
 
-/** Read bytes as strict JSON. */
-export const json = (bytes, what) => strictJson(textOf(bytes, what), what);
+/** Read bytes, no more than `most` of them, as strict JSON. */
+export function json(bytes, what, most = Infinity) {
+  if (bytes.length > most) throw new Refused(`${what} has ${bytes.length} bytes, more than ${most}`);
+  return strictJson(textOf(bytes, what), what);
+}
 
 export function members(value, names, what) {
   if (value === null || typeof value !== "object" || Array.isArray(value)) throw new Refused(`${what} is no object`);
@@ -12,6 +15,9 @@ export function members(value, names, what) {
   if (missing !== undefined) throw new Refused(`${what} lacks the member ${missing}`);
   return value;
 }
+
+/** An object whose members have names that nobody knows beforehand. */
+export const anyMembers = (value, what) => members(value, Object.keys(value ?? {}), what);
 
 export function list(value, what, least = 0, most = Infinity) {
   if (!Array.isArray(value)) throw new Refused(`${what} is no list`);
@@ -27,6 +33,11 @@ export function text(value, form, what) {
 export function whole(value, what, least = -Infinity, most = Infinity) {
   if (!Number.isSafeInteger(value)) throw new Refused(`${what} is no whole number`);
   if (value < least || value > most) throw new Refused(`${what} is too small, or too large`);
+  return value;
+}
+
+export function oneOf(value, choices, what) {
+  if (!choices.includes(value)) throw new Refused(`${what} is none of ${choices.join(", ")}`);
   return value;
 }
 
@@ -58,7 +69,8 @@ export function distinct(values, what) {
   if (twice !== undefined) throw new Refused(`${what} ${String(twice).slice(0, 80)} is there twice`);
 }
 
+export const CUSTODIES = ["sealed", "maintained"]; // of a fleet
+export const WORD = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$/;
 export const SHA256 = /^[0-9a-f]{64}$/;
-export const POINT = /^0[23][0-9a-f]{64}$/;
 export const NAMESPACE = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
 export const NAME = /^[\p{L}\p{N}_](?:[\p{L}\p{N}_ .,'()-]{0,98}[\p{L}\p{N}_.)])?$/u;
