@@ -142,7 +142,8 @@ def sealed(dossier: Dossier, _: Beliefs) -> str:
         if dossier.token(number).role("fleet-root").get("CKA_EXTRACTABLE") is not False:
             raise LogError("sealed", f"tokens/{number}.json: the root is extractable")
         shown = dossier.done(f"seal-{number}")
-        if shown.get("officer_refused") is not True or shown.get("root_extractable") is not False:
+        said = all(isinstance(each, bool) for each in shown.values())  # in Python 1 == True, and a number says nothing
+        if not said or shown != {"officer_refused": True, "root_extractable": False}:
             raise LogError("sealed", f"{TRANSCRIPT} does not show that token {number} was sealed")
     return f"{len(dossier.replicas)} tokens"
 

@@ -88,6 +88,12 @@ def paused(entries: list[Entry]) -> list[Entry]:
     return [entries[0], replace(entries[1], kind=EntryKind.PAUSED, step="", body={}), *entries[1:]]
 
 
+def done_in_passing(entries: list[Entry]) -> list[Entry]:
+    """Interrupted within its first step, which is done afterwards without being begun again."""
+    (at, start), *_ = [(at, entry) for at, entry in enumerate(entries) if entry.kind is EntryKind.STARTED]
+    return [*entries[: at + 1], replace(start, kind=EntryKind.RESUMED, step="", body={}), *entries[at + 1 :]]
+
+
 def never_begun(entries: list[Entry]) -> list[Entry]:
     """The work of one step is done within another, and the other is done at once afterwards."""
     (at, start), *_ = [(at, entry) for at, entry in enumerate(entries) if entry.kind is EntryKind.STARTED]

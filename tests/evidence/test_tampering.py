@@ -39,6 +39,7 @@ from tests.evidence.tampering import (
     Document,
     answered_otherwise,
     begun_twice,
+    done_in_passing,
     edited,
     exchanged,
     from_other,
@@ -404,6 +405,14 @@ WITH_THE_FIRST_TOKEN: dict[str, Tampering] = {
     "two steps are under way at once": (
         lambda s: unsigned(retold(s.files, never_begun)),
         {"exceptions": "is not done, and nothing was resumed"},
+    ),
+    "a step that was interrupted is done in passing": (
+        lambda s: unsigned(retold(s.files, done_in_passing)),
+        {"exceptions": "what is done was not under way"},
+    ),
+    "a record says more of a token's seal than it should": (
+        lambda s: retold(s.files, saying("seal-2", "done", by="Mallory")),
+        {"sealed": "transcript.jsonl does not show that token 2 was sealed", "signatures": "testimonies/1.json"},
     ),
     "a pause has no end": (
         lambda s: unsigned(retold(s.files, paused)),

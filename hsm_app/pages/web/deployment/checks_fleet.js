@@ -107,8 +107,7 @@ export function sealed(evidence) {
     if (inRole(evidence.token(replica), "fleet-root").CKA_EXTRACTABLE !== false) {
       throw new Refused(`tokens/${replica}.json: the root is extractable`);
     }
-    const shown = evidence.done(`seal-${replica}`);
-    if (shown.officer_refused !== true || shown.root_extractable !== false) {
+    if (!isSame(evidence.done(`seal-${replica}`), { officer_refused: true, root_extractable: false })) {
       throw new Refused(`transcript.jsonl does not show that token ${replica} was sealed`);
     }
   }
